@@ -1,0 +1,14 @@
+/* casgi/casgi.h: everything an application needs.
+ *
+ *     #include <casgi/casgi.h>
+ *
+ *     static int hello(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+ *     {
+ *         return casgi_respond(send, 200, "text/plain", "Hello, World!\n");
+ *     }
+ *     CASGI_APP(hello)
+ *
+ * For handlers without coroutines see casgi/callback.h. */
+#pragma once
+
+#include "app.h"

@@ -1,0 +1,40 @@
+/* base/arena.h: memory that is freed together: a request's life. Blocks come from a pool and go back to it, so that
+ * after warm-up a request costs no malloc. Larger pieces than a block get a malloc of their own, freed at reset. */
+#pragma once
+
+#include "casgi/base.h"
+
+#include <stddef.h>
+
+struct arena_block;
+
+/* Blocks kept for reuse. One per loop; not thread-safe. Zeroed is a valid empty pool. */
+struct arena_pool {
+    struct arena_block *free;
+    size_t count;
+    size_t keep; /* at most this many are kept; 0: 256 */
+};
+
+struct arena {
+    struct arena_pool *pool;
+    struct arena_block *blocks; /* newest first */
+    char *next;
+    char *end;
+};
+
+#define ARENA_BLOCK_SIZE 4096 /* of one pooled block, its header included */
+
+/* Holds nothing until the first allocation. */
+void arena_init(struct arena *arena, struct arena_pool *pool);
+
+/* Gives everything back to the pool; the arena can be used again. */
+void arena_reset(struct arena *arena);
+
+/* `size` bytes aligned for any type; not zeroed. NULL: out of memory. */
+void *arena_alloc(struct arena *arena, size_t size);
+
+/* The bytes, copied and NUL-terminated. ptr NULL: out of memory. */
+casgi_str_t arena_copy(struct arena *arena, casgi_str_t text);
+
+/* Frees the kept blocks. */
+void arena_pool_release(struct arena_pool *pool);
