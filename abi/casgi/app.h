@@ -35,10 +35,11 @@ struct casgi_send_s {
 
 typedef struct casgi_app casgi_app_t;
 struct casgi_app {
-    /* [task] Handles one scope. 0, or a negative code: a failure, which the server logs and, if nothing was sent yet,
-     * answers with a 500. */
+    /* [task] Handles one scope; everything it is given is borrowed until it returns. 0, or a negative code: a failure,
+     * which the server logs and, if nothing was sent yet, answers with a 500. A code that receive or send gave may be
+     * returned as it is. A scope of a type it does not know: CASGI_ENOTSUP. */
     int (*call)(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send);
-    void *data; /* the application's own */
+    void *data; /* the application's own; larger state: embed casgi_app_t first in a struct */
     uintptr_t reserved[2];
 };
 
@@ -55,10 +56,12 @@ enum casgi_app_flag {
 typedef struct casgi_app_record {
     const char *name;
     const char *summary; /* one line, or NULL */
-    /* [loop] Makes the application from the words after `--` (argv[0] is its name; borrowed for the process's life).
-     * NULL on failure, with the reason in *out_error. */
+    /* [loop] Makes the application from the words after `--` (argv[0] is its name; argv[argc] is NULL; borrowed for the
+     * process's life). What it returns stays the application's own, until destroy. NULL on failure, with the reason in
+     * *out_error (casgi_error_set). Called once per worker, before the lifespan; may be called again for another
+     * mount of the same module. */
     casgi_app_t *(*create)(const casgi_host_t *host, int argc, char **argv, casgi_error_t *out_error);
-    /* [loop] Ends it, after its last call has returned. NULL: nothing to do. */
+    /* [loop] Ends what create made, after its last call has returned. NULL: nothing to do. */
     void (*destroy)(casgi_app_t *app);
     uint32_t flags; /* enum casgi_app_flag */
     uint32_t reserved0;
@@ -82,9 +85,9 @@ typedef struct casgi_module {
 
 /* "casgi.modules/1": applications that load others. */
 typedef struct casgi_modules_1 {
-    /* [loop] Loads `spec` ("file.so", "file.so:app", or the name of a ready-made app) and makes its application with
-     * argv; *out_app lives until the worker ends, *out_flags are its record's. 0, or the code, with the sentence in
-     * *out_error. */
+    /* [loop] Meant for `create`, as it reads files. Loads `spec` ("file.so", "file.so:app", or the name of a ready-made
+     * app) and makes its application with argv; *out_app lives until the worker ends, *out_flags are its record's. 0,
+     * or the code, with the sentence in *out_error. */
     int (*load)(const char *spec, int argc, char **argv, casgi_app_t **out_app, uint32_t *out_flags,
                 casgi_error_t *out_error);
     const void *reserved[7];
@@ -104,8 +107,7 @@ static inline int casgi_send(casgi_send_t *send, const casgi_event_t *event)
 
 /* [task] Calls another application from inside one: what tasks it creates are cancelled and joined before this
  * returns. Every inward call of middleware goes through here. Returns what the application returned. */
-static inline int casgi_call(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive,
-                             casgi_send_t *send)
+static inline int casgi_call(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
 {
     casgi_children_t children;
     bool scoped = casgi_children_begin(&children) == 0;
@@ -216,42 +218,40 @@ static int casgi_cxx_call_(casgi_app_t *self, const casgi_scope_t *scope, casgi_
     return fn(self, scope, receive, send);
 #endif
 }
-#define CASGI_ENTRY_(fn) casgi_cxx_call_<fn>
+#define CASGI_HANDLER(fn) casgi_cxx_call_<fn>
 #define CASGI_MODULE_LINKAGE_ extern "C"
 CASGI_EXTERN_C_BEGIN
 #else
-#define CASGI_ENTRY_(fn) fn
+#define CASGI_HANDLER(fn) fn
 #define CASGI_MODULE_LINKAGE_ extern
 #endif
 
-/* Defines `id`, the record of an application without state of its own, called `app_name`, from its handler. */
-#define CASGI_APP_RECORD(id, app_name, fn, app_flags)                                                                  \
-    static casgi_app_t *id##_create_(const casgi_host_t *host, int argc, char **argv, casgi_error_t *out_error)        \
-    {                                                                                                                  \
-        static casgi_app_t app = { CASGI_ENTRY_(fn), NULL, { 0, 0 } };                                                 \
-        (void)host, (void)argc, (void)argv, (void)out_error;                                                           \
-        return &app;                                                                                                   \
-    }                                                                                                                  \
+/* CASGI_HANDLER(fn) is what goes into casgi_app_t.call: in C the handler itself, in C++ the handler behind a catch-all.
+ *
+ * CASGI_APP_RECORD defines `id`, the record of an application without state of its own, called `app_name`, from its
+ * handler. One with state writes its record and its create by hand (casgi/template.c). */
+#define CASGI_APP_RECORD(id, app_name, fn, app_flags)                                                           \
+    static casgi_app_t *id##_create_(const casgi_host_t *host, int argc, char **argv, casgi_error_t *out_error) \
+    {                                                                                                           \
+        static casgi_app_t app = { CASGI_HANDLER(fn), NULL, { 0, 0 } };                                         \
+        (void)host, (void)argc, (void)argv, (void)out_error;                                                    \
+        return &app;                                                                                            \
+    }                                                                                                           \
     static const casgi_app_record_t id = { app_name, NULL, id##_create_, NULL, (app_flags), 0, { 0 } }
 
-/* Exports the module: its name, its version, and pointers to its application records. Once per module, at file level. */
-#define CASGI_MODULE(module_name, module_version, ...)                                                                 \
-    static const casgi_app_record_t *const casgi_module_apps_[] = { __VA_ARGS__, NULL };                              \
-    CASGI_MODULE_LINKAGE_ CASGI_EXPORT const casgi_module_t casgi_module_1;                                     \
-    const casgi_module_t casgi_module_1 = { CASGI_MODULE_MAGIC,                                                        \
-                                            sizeof(casgi_module_t),                                                    \
-                                            CASGI_ABI_MINOR,                                                           \
-                                            module_name,                                                               \
-                                            module_version,                                                            \
-                                            NULL,                                                                      \
-                                            casgi_module_apps_,                                                        \
-                                            &casgi_imports_,                                                           \
-                                            { 0 } }
+/* Exports the module: its name, its version, and pointers to its application records. Once per module, at file level.
+ * It and CASGI_APP_RECORD end with a semicolon of yours, CASGI_APP and CASGI_APP_WITH without. */
+#define CASGI_MODULE(module_name, module_version, ...)                                                   \
+    static const casgi_app_record_t *const casgi_module_apps_[] = { __VA_ARGS__, NULL };                 \
+    CASGI_MODULE_LINKAGE_ CASGI_EXPORT const casgi_module_t casgi_module_1;                              \
+    const casgi_module_t casgi_module_1 = { CASGI_MODULE_MAGIC, sizeof(casgi_module_t), CASGI_ABI_MINOR, \
+                                            module_name,        module_version,         NULL,            \
+                                            casgi_module_apps_, &casgi_imports_,        { 0 } }
 
 /* Exports a module with one application called "app": an http handler, or with CASGI_APP_WITH one with other flags. */
 #define CASGI_APP(fn) CASGI_APP_WITH(fn, CASGI_APP_HTTP)
-#define CASGI_APP_WITH(fn, app_flags)                                                                                  \
-    CASGI_APP_RECORD(casgi_app_record_, "app", fn, app_flags);                                                         \
+#define CASGI_APP_WITH(fn, app_flags)                          \
+    CASGI_APP_RECORD(casgi_app_record_, "app", fn, app_flags); \
     CASGI_MODULE(#fn, "0", &casgi_app_record_);
 
 CASGI_STATIC_ASSERT(sizeof(casgi_receive_t) == 8 && sizeof(casgi_send_t) == 8, "frozen");

@@ -10,30 +10,30 @@
 CASGI_EXTERN_C_BEGIN
 
 /* Every event type: name, number, ASGI's own name. Numbers never change. */
-#define CASGI_EVENT_MAP(X)                                                                                             \
-    X(HTTP_REQUEST, 1, "http.request")                                                                                \
-    X(HTTP_DISCONNECT, 2, "http.disconnect")                                                                          \
-    X(HTTP_RESPONSE_START, 3, "http.response.start")                                                                  \
-    X(HTTP_RESPONSE_BODY, 4, "http.response.body")                                                                    \
-    X(HTTP_RESPONSE_TRAILERS, 5, "http.response.trailers")                                                            \
-    X(HTTP_RESPONSE_PUSH, 6, "http.response.push")                                                                    \
-    X(HTTP_RESPONSE_ZEROCOPYSEND, 7, "http.response.zerocopysend")                                                    \
-    X(HTTP_RESPONSE_PATHSEND, 8, "http.response.pathsend")                                                            \
-    X(HTTP_RESPONSE_EARLY_HINT, 9, "http.response.early_hint")                                                        \
-    X(HTTP_RESPONSE_DEBUG, 10, "http.response.debug")                                                                 \
-    X(WEBSOCKET_CONNECT, 32, "websocket.connect")                                                                     \
-    X(WEBSOCKET_ACCEPT, 33, "websocket.accept")                                                                       \
-    X(WEBSOCKET_RECEIVE, 34, "websocket.receive")                                                                     \
-    X(WEBSOCKET_SEND, 35, "websocket.send")                                                                           \
-    X(WEBSOCKET_DISCONNECT, 36, "websocket.disconnect")                                                               \
-    X(WEBSOCKET_CLOSE, 37, "websocket.close")                                                                         \
-    X(WEBSOCKET_HTTP_RESPONSE_START, 38, "websocket.http.response.start")                                             \
-    X(WEBSOCKET_HTTP_RESPONSE_BODY, 39, "websocket.http.response.body")                                               \
-    X(LIFESPAN_STARTUP, 64, "lifespan.startup")                                                                       \
-    X(LIFESPAN_STARTUP_COMPLETE, 65, "lifespan.startup.complete")                                                     \
-    X(LIFESPAN_STARTUP_FAILED, 66, "lifespan.startup.failed")                                                         \
-    X(LIFESPAN_SHUTDOWN, 67, "lifespan.shutdown")                                                                     \
-    X(LIFESPAN_SHUTDOWN_COMPLETE, 68, "lifespan.shutdown.complete")                                                   \
+#define CASGI_EVENT_MAP(X)                                                \
+    X(HTTP_REQUEST, 1, "http.request")                                    \
+    X(HTTP_DISCONNECT, 2, "http.disconnect")                              \
+    X(HTTP_RESPONSE_START, 3, "http.response.start")                      \
+    X(HTTP_RESPONSE_BODY, 4, "http.response.body")                        \
+    X(HTTP_RESPONSE_TRAILERS, 5, "http.response.trailers")                \
+    X(HTTP_RESPONSE_PUSH, 6, "http.response.push")                        \
+    X(HTTP_RESPONSE_ZEROCOPYSEND, 7, "http.response.zerocopysend")        \
+    X(HTTP_RESPONSE_PATHSEND, 8, "http.response.pathsend")                \
+    X(HTTP_RESPONSE_EARLY_HINT, 9, "http.response.early_hint")            \
+    X(HTTP_RESPONSE_DEBUG, 10, "http.response.debug")                     \
+    X(WEBSOCKET_CONNECT, 32, "websocket.connect")                         \
+    X(WEBSOCKET_ACCEPT, 33, "websocket.accept")                           \
+    X(WEBSOCKET_RECEIVE, 34, "websocket.receive")                         \
+    X(WEBSOCKET_SEND, 35, "websocket.send")                               \
+    X(WEBSOCKET_DISCONNECT, 36, "websocket.disconnect")                   \
+    X(WEBSOCKET_CLOSE, 37, "websocket.close")                             \
+    X(WEBSOCKET_HTTP_RESPONSE_START, 38, "websocket.http.response.start") \
+    X(WEBSOCKET_HTTP_RESPONSE_BODY, 39, "websocket.http.response.body")   \
+    X(LIFESPAN_STARTUP, 64, "lifespan.startup")                           \
+    X(LIFESPAN_STARTUP_COMPLETE, 65, "lifespan.startup.complete")         \
+    X(LIFESPAN_STARTUP_FAILED, 66, "lifespan.startup.failed")             \
+    X(LIFESPAN_SHUTDOWN, 67, "lifespan.shutdown")                         \
+    X(LIFESPAN_SHUTDOWN_COMPLETE, 68, "lifespan.shutdown.complete")       \
     X(LIFESPAN_SHUTDOWN_FAILED, 69, "lifespan.shutdown.failed")
 
 enum casgi_event_type {
@@ -153,14 +153,16 @@ typedef struct casgi_event {
 } casgi_event_t;
 
 /* A zeroed event of a type, as initialiser: casgi_event_t event = CASGI_EVENT_INIT(CASGI_HTTP_RESPONSE_BODY); */
+/* clang-format off */
 #define CASGI_EVENT_INIT(event_type) { (event_type), 0, { { 0 } }, { 0, 0, 0 } }
+/* clang-format on */
 
 /* [any] ASGI's name of an event type, "http.response.start"; "unknown" for a number without one. */
 static inline const char *casgi_event_name(uint32_t type)
 {
     switch (type) {
-#define CASGI_EVENT_TEXT(name, number, text)                                                                           \
-    case (number):                                                                                                     \
+#define CASGI_EVENT_TEXT(name, number, text) \
+    case (number):                           \
         return text;
         CASGI_EVENT_MAP(CASGI_EVENT_TEXT)
 #undef CASGI_EVENT_TEXT

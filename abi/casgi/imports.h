@@ -24,11 +24,11 @@ typedef struct casgi_imports {
 __attribute__((weak, visibility("hidden"))) casgi_imports_t casgi_imports_;
 
 /* One line in the server's log, printf-like: casgi_log(CASGI_LOG_INFO, "loaded %d rows", n). [any] */
-#define casgi_log(level, ...)                                                                                          \
-    do {                                                                                                               \
-        if (casgi_imports_.log) {                                                                                      \
-            casgi_imports_.log->print((level), __VA_ARGS__);                                                           \
-        }                                                                                                              \
+#define casgi_log(level, ...)                                \
+    do {                                                     \
+        if (casgi_imports_.log) {                            \
+            casgi_imports_.log->print((level), __VA_ARGS__); \
+        }                                                    \
     } while (0)
 
 CASGI_STATIC_ASSERT(sizeof(casgi_imports_t) == 256, "casgi_imports_t is frozen");

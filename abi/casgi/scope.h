@@ -1,8 +1,9 @@
 /* casgi/scope.h: what one connection scope is (ASGI 3.0: specs/www "HTTP Connection Scope", "WebSocket Connection
  * Scope", specs/lifespan).
  *
- * A scope is handed to the application once and not changed by the server afterwards. It is borrowed until the handler
- * returns. Middleware that wants another one copies the struct, changes the copy and passes that inward. */
+ * A scope is handed to the application once and not changed by the server afterwards; everything it points to is
+ * borrowed until the handler returns. Middleware that wants another one copies the struct, changes the copy and passes
+ * that inward; the texts it puts there are NUL-terminated, like all others, and live until the inner call returns. */
 #pragma once
 
 #include "base.h"
@@ -66,7 +67,8 @@ static inline const void *casgi_scope_get(const casgi_scope_t *scope, const char
     return scope->get ? scope->get(scope->get_ctx, name) : NULL;
 }
 
-/* [any] The value of the first header field called `name` (lower case); ptr NULL if there is none. Borrowed as the scope. */
+/* [any] The value of the first header field called `name` (lower case); ptr NULL if there is none. Borrowed as the
+ * scope. */
 static inline casgi_str_t casgi_scope_header(const casgi_scope_t *scope, const char *name)
 {
     casgi_str_t wanted = casgi_str(name), none = { NULL, 0 };

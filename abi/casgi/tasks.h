@@ -13,15 +13,19 @@
  * until it returns or says casgi_uncancel(). Such a call still gives the loop one turn. Memory the caller lends is its
  * own again when the call returns.
  *
- * Across a suspending call hold no errno, thread-local, mutex or pointer into a queue; never longjmp out of a handler. */
+ * Across a suspending call hold no errno, thread-local, mutex or pointer into a queue; never longjmp out of a handler.
+ */
 #pragma once
 
 #include "base.h"
+#include "imports.h"
 
 CASGI_EXTERN_C_BEGIN
 
 typedef struct casgi_task casgi_task_t;
 typedef struct casgi_waiter casgi_waiter_t;
+
+/* [task] The body of a task. 0 or a negative code, for who joins it. In C++ it lets no exception out. */
 typedef int (*casgi_task_fn_t)(void *arg);
 
 /* A deadline on the caller's stack, between casgi_deadline_begin and casgi_deadline_end. */
@@ -29,12 +33,12 @@ typedef struct casgi_deadline {
     uintptr_t words[12];
 } casgi_deadline_t;
 
-/* The children of one call, on the caller's stack, between casgi_scope_begin and casgi_scope_end. */
+/* The children of one call, on the caller's stack, between casgi_children_begin and casgi_children_end. */
 typedef struct casgi_children {
     uintptr_t words[8];
 } casgi_children_t;
 
-/* "casgi.tasks/1". The inline calls below say what each does. */
+/* "casgi.tasks/1". The inline calls below say what each does. A later minor adds calls in reserved words, in order. */
 typedef struct casgi_tasks_1 {
     int (*create)(casgi_task_fn_t fn, void *arg, const char *name, casgi_task_t **out_task);
     int (*join)(casgi_task_t *task, int *out_result);
@@ -61,13 +65,11 @@ typedef struct casgi_tasks_1 {
     const void *reserved[10];
 } casgi_tasks_1_t;
 
-#include "imports.h"
-
 #define CASGI_TASKS_ (casgi_imports_.tasks)
 
 /* [task] Starts fn(arg) as a child of the calling task; it first runs on the next turn of the loop. `name` (borrowed
- * for the task's life, NULL allowed) appears in logs. *out_task is yours: join it or release it. Children do not outlive
- * the call of the application that created them: what is left is cancelled and joined when the handler returns.
+ * for the task's life, NULL allowed) appears in logs. *out_task is yours: join it or release it. Children do not
+ * outlive the call of the application that created them: what is left is cancelled and joined when the handler returns.
  * CASGI_ENOMEM; CASGI_ECANCELED if the caller is cancelled. */
 static inline int casgi_create_task(casgi_task_fn_t fn, void *arg, const char *name, casgi_task_t **out_task)
 {
@@ -141,6 +143,7 @@ static inline int casgi_shield_begin(void)
     return CASGI_TASKS_ ? CASGI_TASKS_->mask_begin() : CASGI_ENOTSUP;
 }
 
+/* [task] Ends it; never suspends. */
 static inline int casgi_shield_end(void)
 {
     return CASGI_TASKS_ ? CASGI_TASKS_->mask_end() : CASGI_ENOTSUP;
@@ -192,7 +195,7 @@ static inline int casgi_waiter_new(casgi_waiter_t **out_waiter)
 /* [any] One more reference; returns its argument. */
 static inline casgi_waiter_t *casgi_waiter_ref(casgi_waiter_t *waiter)
 {
-    return CASGI_TASKS_->waiter_ref(waiter);
+    return CASGI_TASKS_ ? CASGI_TASKS_->waiter_ref(waiter) : waiter;
 }
 
 /* [any] One reference less; the last frees it. NULL does nothing. */
