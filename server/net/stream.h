@@ -16,21 +16,25 @@
 
 struct stream;
 
+#define STREAM_PIECES_MAX 15 /* in one iov */
+
 /* What the owner hears. None is called from inside one of the functions below. */
 struct stream_events {
     void (*readable)(void *owner); /* while reading is on: recv now (also for end and error) */
-    void (*writable)(void *owner); /* the queue is empty and the kernel has room again, after a write that was not taken whole */
+    void (*writable)(
+        void *owner); /* the queue is empty and the kernel has room again, after a write that was not taken whole */
     void (*failed)(void *owner, int code); /* reset by the peer, noticed while reading is off; may be NULL */
 };
 
+/* What a kind of stream does. Bytes, or CASGI_EAGAIN, or another code: never 0 but for recv's end. */
 struct stream_ops {
     ssize_t (*recv)(struct stream *stream, void *data, size_t size);
     ssize_t (*send)(struct stream *stream, const struct iovec *iov, int count);
     ssize_t (*sendfile)(struct stream *stream, int file, int64_t *offset, size_t count); /* NULL: not supported */
-    int (*watch)(struct stream *stream, bool read, bool write);
+    int (*watch)(struct stream *stream); /* `reading` or `writing` was switched on */
     int (*shutdown)(struct stream *stream);
-    void (*close)(struct stream *stream); /* frees */
-    int (*fd)(const struct stream *stream); /* -1: none, or not to be handed over */
+    void (*close)(struct stream *stream, bool reset); /* frees, now or later */
+    int (*fd)(const struct stream *stream);           /* -1: none, or not to be handed over */
 };
 
 struct stream {
@@ -42,7 +46,8 @@ struct stream {
     bool reading;
     bool writing; /* the owner or the queue waits for room */
     bool corked;
-    int error; /* the code that ended it */
+    bool ending; /* our end of stream is to follow the queue */
+    int error;   /* the code that ended it */
 };
 
 /* A stream over a connected, non-blocking socket, which it owns on success. */
@@ -69,10 +74,13 @@ int stream_write(struct stream *stream, const struct iovec *iov, int count) __at
 
 /* Takes what it can without copying to the queue; returns how many bytes; 0: none now, `writable` will follow. Sends
  * what is queued or corked first. */
-ssize_t stream_write_some(struct stream *stream, const struct iovec *iov, int count) __attribute__((warn_unused_result));
+ssize_t stream_write_some(struct stream *stream, const struct iovec *iov, int count)
+    __attribute__((warn_unused_result));
 
-/* As stream_write_some, from a file at *offset, which it advances; at most `count` bytes. CASGI_EEOF at the file's end. */
-ssize_t stream_sendfile(struct stream *stream, int file, int64_t *offset, size_t count) __attribute__((warn_unused_result));
+/* As stream_write_some, from a file at *offset, which it advances; at most `count` bytes. CASGI_EEOF at the file's end.
+ */
+ssize_t stream_sendfile(struct stream *stream, int file, int64_t *offset, size_t count)
+    __attribute__((warn_unused_result));
 
 /* Bytes corked or queued. */
 size_t stream_queued(const struct stream *stream);

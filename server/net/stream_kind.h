@@ -1,0 +1,14 @@
+/* net/stream_kind.h: for the kinds of stream (fd, pair, TLS): what they report to the common part. */
+#pragma once
+
+#include "net/stream.h"
+
+/* The kernel has room: flushes the queue, then tells the owner. The stream may be closed when this returns. */
+void stream_on_room(struct stream *stream);
+
+/* The stream has died with `code` and the owner may not be looking: tells it in the way it waits for. The stream may be
+ * closed when this returns. */
+void stream_on_death(struct stream *stream, int code);
+
+/* Lets go of what the common part holds; for close. */
+void stream_release(struct stream *stream);
