@@ -25,12 +25,13 @@ struct lifespan_options {
     uint32_t app_flags; /* enum casgi_app_flag */
     enum lifespan_mode mode;
     struct state_base *state; /* scope.state is its own view; may be NULL */
-    casgi_str_t root_path;    /* for the scope; may be {NULL, 0} */
-    /* Called once: startup is complete (code 0), or it failed: a code and the sentence for the log, borrowed for the
-     * call. May be called before lifespan_start returns. */
+    /* Both are called from the loop, never inside lifespan_start, lifespan_stop or the application's task.
+     *
+     * Once: startup is complete (code 0), or it failed and the application's task has ended: a code and the sentence
+     * for the log, borrowed for the call. */
     void (*on_started)(void *data, int code, const char *message);
-    /* Called once after lifespan_stop: the application has ended (0), or its shutdown failed. May be called before
-     * lifespan_stop returns. Also called if it ended before. */
+    /* Once after lifespan_stop, when the application's task has ended: 0, or the shutdown (or the handler, before it)
+     * failed. */
     void (*on_stopped)(void *data, int code, const char *message);
     void *data;
 };
@@ -46,6 +47,5 @@ void lifespan_stop(struct lifespan *lifespan);
 /* Asks the application's task to stop (a deadline passed): on_stopped follows once it has returned. */
 void lifespan_cancel(struct lifespan *lifespan);
 
-/* Frees it; its task must have ended: after on_stopped, or after on_started with a code. NULL does nothing. Not inside
- * its callbacks. */
+/* Frees it; its task must have ended: in or after on_stopped, or an on_started with a code. NULL does nothing. */
 void lifespan_free(struct lifespan *lifespan);

@@ -15,10 +15,10 @@ struct resolved {
     char *app;  /* owned; what followed ':'; NULL: nothing */
 };
 
-/* `spec` with a '/', or ending in .so, .c, .cc, .cpp (then perhaps ":app"), is a file relative to the current
+/* `spec` with a '/', or ending in .so, .c, .cc, .cpp, .cxx (then perhaps ":app"), is a file relative to the current
  * directory. Anything else is a ready-made application, NAME or NAME:app, searched as NAME.so in $CASGI_APP_PATH
- * (colon-separated), then in PREFIX/lib/casgi, or in the build tree beside the executable. 0, or CASGI_ENOENT with a
- * sentence that lists those found and, if one is near, asks whether it was meant; CASGI_ENOMEM. [any] */
+ * (colon-separated), then in apps/ beside the executable (the build tree), then in PREFIX/lib/casgi. 0, or CASGI_ENOENT
+ * with a sentence that lists those found and, if one is near, asks whether it was meant; CASGI_ENOMEM. [any] */
 int resolve_app(const char *spec, struct resolved *out_resolved, casgi_error_t *out_error)
     __attribute__((warn_unused_result));
 

@@ -1,0 +1,210 @@
+#include "module/check.h"
+
+#include "module/elf.h"
+#include "module/loader.h"
+#include "module/resolve.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_NOT_LOADED 4
+#define LOADING_SECONDS 30
+#define NAMES_SHOWN 5
+
+static int complain(const char *message)
+{
+    (void)fprintf(stderr, "casgi: %s\n", message);
+    return EXIT_NOT_LOADED;
+}
+
+/* ---- the report ---- */
+
+static void print_flags(uint32_t flags)
+{
+    static const struct {
+        uint32_t flag;
+        const char *text;
+    } names[] = {
+        { CASGI_APP_HTTP, "http" },
+        { CASGI_APP_WEBSOCKET, "websocket" },
+        { CASGI_APP_LIFESPAN, "lifespan" },
+        { CASGI_APP_BLOCKING, "blocking" },
+        { CASGI_APP_CANCEL_ON_DISCONNECT, "cancel-on-disconnect" },
+    };
+    const char *separator = "";
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (flags & names[i].flag) {
+            (void)printf("%s%s", separator, names[i].text);
+            separator = " ";
+        }
+    }
+}
+
+static void print_apps(const casgi_module_t *record)
+{
+    for (size_t i = 0; record->apps[i]; i++) {
+        const casgi_app_record_t *app = record->apps[i];
+        (void)printf("application: %s (", app->name);
+        print_flags(app->flags);
+        (void)printf(")%s%s\n", app->summary ? " - " : "", app->summary ? app->summary : "");
+    }
+}
+
+static void print_interfaces(const casgi_module_t *record)
+{
+    (void)printf("needs interfaces:");
+    for (size_t i = 0; record->interfaces && record->interfaces[i]; i++) {
+        (void)printf(" %s", record->interfaces[i]);
+    }
+    (void)printf("%s\n", record->interfaces && record->interfaces[0] ? "" : " none");
+}
+
+static void print_libraries(const struct elf_info *info)
+{
+    (void)printf("needs libraries:");
+    for (size_t i = 0; i < info->needed.count; i++) {
+        (void)printf(" %s", info->needed.items[i]);
+    }
+    (void)printf("%s\n", info->needed.count ? "" : " none");
+}
+
+static void print_some(const struct elf_names *names)
+{
+    for (size_t i = 0; i < names->count && i < NAMES_SHOWN; i++) {
+        (void)printf("%s%s", i ? ", " : "", names->items[i]);
+    }
+    if (names->count > NAMES_SHOWN) {
+        (void)printf(", ...");
+    }
+}
+
+/* Names that the process has already: without -Bsymbolic the module's own uses of them bind to those. */
+static void warn_of_clashes(const struct elf_info *info, const char *const *clashes)
+{
+    for (size_t i = 0; i < info->exports.count; i++) {
+        if (clashes[i]) {
+            (void)printf("warning: %s is also defined by %s%s\n", info->exports.items[i], clashes[i],
+                         info->symbolic ? " (harmless: linked with -Bsymbolic)"
+                                        : "; the module would use that one: link it with -Wl,-Bsymbolic");
+        }
+    }
+}
+
+static void warn_of_exports(const struct elf_info *info)
+{
+    if (info->exports.count) {
+        (void)printf("warning: exports %zu other symbol%s (", info->exports.count, info->exports.count == 1 ? "" : "s");
+        print_some(&info->exports);
+        (void)printf("): compile it with -fvisibility=hidden and link with -Wl,--exclude-libs,ALL\n");
+    }
+}
+
+static void report(const struct module *module, const struct elf_info *info, const char *const *clashes)
+{
+    const casgi_module_t *record = module_record(module);
+    (void)printf("%s: a module that this casgi loads\n", module_shown(module));
+    (void)printf("name: %s\nversion: %s\nABI: %d.%u\n", record->name, record->version, CASGI_ABI_MAJOR,
+                 record->abi_minor);
+    print_apps(record);
+    print_interfaces(record);
+    print_libraries(info);
+    warn_of_exports(info);
+    warn_of_clashes(info, clashes);
+}
+
+/* ---- the child ---- */
+
+/* For each exported name the object that defines it in this process already; NULL: none. Asked before loading. */
+static const char **find_clashes(const struct elf_info *info)
+{
+    const char **clashes = calloc(info->exports.count + 1, sizeof(*clashes));
+    for (size_t i = 0; clashes && i < info->exports.count; i++) {
+        Dl_info where;
+        void *address = dlsym(RTLD_DEFAULT, info->exports.items[i]);
+        if (address && dladdr(address, &where) && where.dli_fname) {
+            clashes[i] = where.dli_fname;
+        }
+    }
+    return clashes;
+}
+
+static int load_and_report(const char *path)
+{
+    casgi_error_t error = { 0 };
+    struct elf_info info = { 0 };
+    struct module *module = NULL;
+    const char **clashes = NULL;
+    int code = EXIT_NOT_LOADED;
+    if (elf_read(path, NULL, &info, &error)) {
+        return complain(error.message);
+    }
+    clashes = find_clashes(&info);
+    if (!clashes) {
+        (void)complain("out of memory");
+    } else if (module_open(path, NULL, &module, &error)) {
+        (void)complain(error.message);
+    } else {
+        report(module, &info, clashes);
+        code = 0;
+    }
+    free(clashes);
+    elf_info_release(&info);
+    module_close_all();
+    return code;
+}
+
+static int await(pid_t child, const char *path)
+{
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR) {
+            return complain(strerror(errno));
+        }
+    }
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+        (void)fprintf(stderr, "casgi: %s was still loading after %d s: one of its constructors does not return\n", path,
+                      LOADING_SECONDS);
+    } else if (WIFSIGNALED(status)) {
+        (void)fprintf(stderr, "casgi: %s crashes while it is loaded, in one of its constructors: SIG%s\n", path,
+                      sigabbrev_np(WTERMSIG(status)));
+    } else if (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != EXIT_NOT_LOADED) {
+        (void)fprintf(stderr, "casgi: %s ends the process while it is loaded, with exit code %d\n", path,
+                      WEXITSTATUS(status));
+    }
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : EXIT_NOT_LOADED;
+}
+
+static int check_module(const char *path)
+{
+    (void)fflush(NULL);
+    pid_t child = fork();
+    if (child < 0) {
+        return complain(strerror(errno));
+    }
+    if (child == 0) {
+        (void)alarm(LOADING_SECONDS);
+        int code = load_and_report(path);
+        (void)fflush(NULL);
+        _exit(code);
+    }
+    return await(child, path);
+}
+
+int check_run(const char *spec)
+{
+    casgi_error_t error = { 0 };
+    struct resolved resolved;
+    if (resolve_app(spec, &resolved, &error)) {
+        return complain(error.message);
+    }
+    int code = resolved.kind == RESOLVE_MODULE ? check_module(resolved.path)
+                                               : complain("check takes a built module, a .so file");
+    resolved_release(&resolved);
+    return code;
+}
