@@ -1,0 +1,46 @@
+/* runtime/coroutine.h: the switch between stacks, and what must be told of it: C++ (its exceptions in flight are kept
+ * per thread), AddressSanitizer, ThreadSanitizer. The registers are saved by Boost.Context's assembly. Everything is
+ * [loop]. */
+#pragma once
+
+#include <stddef.h>
+
+#define COROUTINE_CXX_MAX 2 /* C++ runtimes in one process: libstdc++ and libc++ */
+
+/* The words a C++ runtime keeps per thread (Itanium ABI, 2.2.2: __cxa_eh_globals). */
+struct coroutine_cxx {
+    void *caught;
+    unsigned uncaught;
+};
+
+/* A place to switch from and to. Zeroed, it can stand for the thread's own stack. */
+struct coroutine {
+    void *context;          /* where it was left: Boost's fcontext_t; meaningless while it runs */
+    struct coroutine *peer; /* whom it switched to */
+    void (*entry)(void *arg);
+    void *arg;
+    const void *stack; /* lowest byte; for AddressSanitizer */
+    size_t stack_size;
+    void *fake_stack; /* AddressSanitizer's */
+    void *fiber;      /* ThreadSanitizer's */
+    struct coroutine_cxx cxx[COROUTINE_CXX_MAX];
+};
+
+/* Looks once in the process for the sanitizers and a C++ runtime. Called by loop_new. */
+void coroutine_setup(void);
+
+/* Looks for a C++ runtime among what `handle` (dlopen's; NULL: the program) brought. After each load of a module. */
+void coroutine_find_cxx(void *handle);
+
+/* Makes `self` run entry(arg) on the bytes [stack, stack + size) at the first switch to it. `entry` must not return: it
+ * ends by coroutine_leave. */
+void coroutine_init(struct coroutine *self, void *stack, size_t size, void (*entry)(void *arg), void *arg);
+
+/* After coroutine_leave, before its stack is used again. */
+void coroutine_release(struct coroutine *self);
+
+/* Goes on in `to`; returns when somebody switches back. */
+void coroutine_switch(struct coroutine *from, struct coroutine *to);
+
+/* The same for the last time: `from` is never switched to again. */
+_Noreturn void coroutine_leave(struct coroutine *from, struct coroutine *to);

@@ -1,0 +1,171 @@
+/* The handler writes with write(2) only: memory may be broken, locks may be held. */
+#include "runtime/crash.h"
+
+#include "runtime/internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HANDLER_STACK (64u * 1024u)
+#define LINE_SIZE 1024u
+
+/* A line under construction; what does not fit is cut. */
+struct line {
+    char text[LINE_SIZE];
+    size_t length;
+};
+
+static void put_bytes(struct line *line, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size && line->length < LINE_SIZE - 1; i++) {
+        unsigned char c = (unsigned char)text[i];
+        line->text[line->length++] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
+    }
+}
+
+static void put(struct line *line, const char *text)
+{
+    put_bytes(line, text, strlen(text));
+}
+
+static void put_number(struct line *line, uintptr_t number, unsigned base)
+{
+    char digits[24];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = "0123456789abcdef"[number % base];
+        number /= base;
+    } while (number);
+    put_bytes(line, digits + at, sizeof(digits) - at);
+}
+
+static void put_task(struct line *line, const struct task *task)
+{
+    casgi_str_t what = task_describe(task);
+    put(line, " in task ");
+    put(line, task->name);
+    if (what.ptr) {
+        put(line, " while handling ");
+        put_bytes(line, what.ptr, what.len);
+    }
+}
+
+static void write_out(struct line *line)
+{
+    size_t done = 0;
+    line->text[line->length++] = '\n';
+    while (done < line->length) {
+        ssize_t count = write(STDERR_FILENO, line->text + done, line->length - done);
+        if (count <= 0 && errno != EINTR) {
+            return;
+        }
+        done += count > 0 ? (size_t)count : 0;
+    }
+}
+
+static void put_overflow(struct line *line, const struct task *task)
+{
+    put(line, "casgi: stack overflow");
+    put_task(line, task);
+    put(line, "; raise --stack-size or put less on the stack");
+}
+
+static const char *name_of(int number)
+{
+    switch (number) {
+    case SIGSEGV:
+        return "SIGSEGV (invalid memory access)";
+    case SIGBUS:
+        return "SIGBUS (bus error)";
+    case SIGFPE:
+        return "SIGFPE (arithmetic error)";
+    case SIGILL:
+        return "SIGILL (illegal instruction)";
+    default:
+        return "SIGABRT (abort)";
+    }
+}
+
+static void put_crash(struct line *line, const siginfo_t *info, const struct task *task)
+{
+    put(line, "casgi: crash by ");
+    put(line, name_of(info->si_signo));
+    if (info->si_code <= 0) {
+        put(line, ", sent by process ");
+        put_number(line, (uintptr_t)info->si_pid, 10);
+    } else {
+        put(line, " at 0x");
+        put_number(line, (uintptr_t)info->si_addr, 16);
+    }
+    if (task) {
+        put_task(line, task);
+    }
+    put(line, ", process ");
+    put_number(line, (uintptr_t)getpid(), 10);
+}
+
+/* SA_RESETHAND has put the default action back: a fault repeats when we return; a sent signal is sent again. */
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    struct line line;
+    struct task *task = task_running();
+    line.length = 0;
+    if (task && number == SIGSEGV && stack_guards(task->stack, info->si_addr)) {
+        put_overflow(&line, task);
+    } else {
+        put_crash(&line, info, task);
+    }
+    write_out(&line);
+    (void)raise(number); /* blocked until the handler returns */
+}
+
+int crash_install_thread(void)
+{
+    stack_t stack = { .ss_size = HANDLER_STACK };
+    stack.ss_sp = mmap(NULL, HANDLER_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack.ss_sp == MAP_FAILED) {
+        return CASGI_ENOMEM;
+    }
+    return sigaltstack(&stack, NULL /* the old one */) ? CASGI_ESYSTEM(errno) : 0;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN 1
+#endif
+#endif
+
+int crash_install(void)
+{
+#ifdef UNDER_ASAN
+    return 0;
+#else
+    static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+    struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = (int)(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND) };
+    int rc = crash_install_thread();
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; !rc && i < sizeof(signals) / sizeof(*signals); i++) {
+        if (sigaction(signals[i], &action, NULL /* the old one */)) {
+            rc = CASGI_ESYSTEM(errno);
+        }
+    }
+    return rc;
+#endif
+}
+
+_Noreturn void crash_overrun(const struct task *task)
+{
+    struct line line;
+    line.length = 0;
+    put_overflow(&line, task);
+    write_out(&line);
+    (void)signal(SIGABRT, SIG_DFL);
+    abort();
+}

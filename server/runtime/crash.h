@@ -1,0 +1,16 @@
+/* runtime/crash.h: what a process says before it dies of a signal. */
+#pragma once
+
+struct task;
+
+/* Reports SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT on stderr: the signal, the address, the task and its request; an
+ * overflow of a task's stack in words of its own. Then the signal takes its course. The handler has a stack of its own;
+ * call this on the loop's thread. Does nothing under AddressSanitizer, which reports better. 0, CASGI_ENOMEM, or the
+ * system's error. */
+int crash_install(void) __attribute__((warn_unused_result));
+
+/* [any] Gives the calling thread a stack for the handler, too. It lasts as long as the process. */
+int crash_install_thread(void) __attribute__((warn_unused_result));
+
+/* Reports that `task` has written below its stack where no guard could be set, and aborts. */
+_Noreturn void crash_overrun(const struct task *task);

@@ -1,0 +1,245 @@
+/* The table "casgi.tasks/1": it finds the running task and checks the place of the call; the work is done elsewhere. */
+#include "runtime/internal.h"
+#include "runtime/waiter.h"
+
+/* casgi_task_t is struct task, casgi_waiter_t struct casgi_waiter. */
+static inline struct task *task_of(casgi_task_t *handle)
+{
+    return (struct task *)(void *)handle;
+}
+
+static uint64_t microseconds_of(uint64_t milliseconds)
+{
+    return milliseconds < UINT64_MAX / 2000 ? milliseconds * 1000 : UINT64_MAX / 2;
+}
+
+static bool is_here(const struct task *task)
+{
+    return loop_of_thread && task->loop == loop_of_thread;
+}
+
+static int interface_create(casgi_task_fn_t fn, void *arg, const char *name, casgi_task_t **out_task)
+{
+    struct task *self = task_running(), *child;
+    if (!self) {
+        return CASGI_EWRONGTHREAD;
+    }
+    int rc = task_pending(self);
+    if (rc) {
+        return rc;
+    }
+    struct task_options options = {
+        .name = name ? name : self->name,
+        .describe = self->describe,
+        .request_id = self->request_id,
+        .owner = self->owner,
+        .parent = self,
+    };
+    rc = task_spawn(self->loop, fn, arg, &options, &child);
+    if (rc) {
+        return rc;
+    }
+    if (out_task) {
+        *out_task = (casgi_task_t *)(void *)task_ref(child);
+    }
+    return 0;
+}
+
+static int interface_join(casgi_task_t *handle, int *out_result)
+{
+    struct task *self = task_running(), *task = task_of(handle);
+    if (!self) {
+        return CASGI_EWRONGTHREAD;
+    }
+    if (!task || task == self) {
+        return CASGI_EINVAL;
+    }
+    int rc = task_enter(self);
+    rc = rc ? rc : task_wait_end(self, task);
+    if (rc) {
+        return rc;
+    }
+    if (out_result) {
+        *out_result = task->result;
+    }
+    task_unref(task);
+    return 0;
+}
+
+static int interface_cancel(casgi_task_t *handle)
+{
+    if (!handle) {
+        return CASGI_EINVAL;
+    }
+    if (!is_here(task_of(handle))) {
+        return CASGI_EWRONGTHREAD;
+    }
+    task_cancel(task_of(handle), CASGI_ECANCELED);
+    return 0;
+}
+
+static void interface_release(casgi_task_t *handle)
+{
+    if (handle && is_here(task_of(handle))) {
+        task_unref(task_of(handle));
+    }
+}
+
+static int interface_uncancel(void)
+{
+    struct task *self = task_running();
+    return self ? task_uncancel(self) : CASGI_EWRONGTHREAD;
+}
+
+static int interface_yield(void)
+{
+    struct task *self = task_running();
+    if (!self) {
+        return CASGI_EWRONGTHREAD;
+    }
+    int rc = task_enter(self);
+    if (rc) {
+        return rc;
+    }
+    task_give_turn(self);
+    return task_pending(self);
+}
+
+static int interface_sleep(uint64_t milliseconds)
+{
+    struct task *self = task_running();
+    if (!self) {
+        return CASGI_EWRONGTHREAD;
+    }
+    return milliseconds ? task_sleep(self, microseconds_of(milliseconds)) : interface_yield();
+}
+
+static int interface_deadline_begin(casgi_deadline_t *place, uint64_t milliseconds)
+{
+    struct task *self = task_running();
+    struct deadline *deadline;
+    if (!self) {
+        return CASGI_EWRONGTHREAD;
+    }
+    int rc = deadline_begin(self, microseconds_of(milliseconds), &deadline);
+    place->words[0] = rc ? 0 : (uintptr_t)deadline;
+    return rc;
+}
+
+static int interface_deadline_end(casgi_deadline_t *place)
+{
+    struct task *self = task_running();
+    if (!self) {
+        return CASGI_EWRONGTHREAD;
+    }
+    int rc = deadline_end(self, (struct deadline *)place->words[0]);
+    place->words[0] = 0;
+    return rc;
+}
+
+static int interface_mask_begin(void)
+{
+    struct task *self = task_running();
+    if (!self) {
+        return CASGI_EWRONGTHREAD;
+    }
+    mask_begin(self);
+    return 0;
+}
+
+static int interface_mask_end(void)
+{
+    struct task *self = task_running();
+    return self ? mask_end(self) : CASGI_EWRONGTHREAD;
+}
+
+_Static_assert(sizeof(struct scope) <= sizeof(casgi_children_t), "a scope fits into its place");
+
+static int interface_children_begin(casgi_children_t *place)
+{
+    struct task *self = task_running();
+    if (!self) {
+        return CASGI_EWRONGTHREAD;
+    }
+    scope_begin(self, (struct scope *)(void *)place);
+    return 0;
+}
+
+static int interface_children_end(casgi_children_t *place)
+{
+    struct task *self = task_running();
+    return self ? scope_end(self, (struct scope *)(void *)place) : CASGI_EWRONGTHREAD;
+}
+
+static int interface_defer(void (*fn)(void *arg), void *arg)
+{
+    struct task *self = task_running();
+    return self ? defer(self, fn, arg) : CASGI_EWRONGTHREAD;
+}
+
+static void *interface_alloc(size_t size)
+{
+    struct task *self = task_running();
+    return self ? arena_alloc(self->arena, size) : NULL;
+}
+
+static int interface_background(casgi_task_fn_t fn, void *owned_arg, void (*free_arg)(void *), const char *name)
+{
+    struct loop *loop = loop_of_thread;
+    struct task_options options = { .name = name ? name : "background" };
+    struct task *task;
+    if (!loop) {
+        return CASGI_EWRONGTHREAD;
+    }
+    int rc = task_spawn(loop, fn, owned_arg, &options, &task);
+    if (rc) {
+        return rc;
+    }
+    task->free_arg = free_arg;
+    task->background = true;
+    return 0;
+}
+
+static int interface_waiter_new(casgi_waiter_t **out_waiter)
+{
+    struct loop *loop = loop_of_thread;
+    return loop ? waiter_new(loop, out_waiter) : CASGI_EWRONGTHREAD;
+}
+
+static int interface_waiter_wait(casgi_waiter_t *waiter)
+{
+    return waiter ? waiter_wait(waiter, TASK_WAIT_WAITER) : CASGI_EINVAL;
+}
+
+static int interface_waiter_wake(casgi_waiter_t *waiter)
+{
+    if (waiter) {
+        waiter_wake(waiter);
+    }
+    return 0;
+}
+
+const casgi_tasks_1_t task_interface = {
+    .create = interface_create,
+    .join = interface_join,
+    .cancel = interface_cancel,
+    .release = interface_release,
+    .uncancel = interface_uncancel,
+    .yield = interface_yield,
+    .sleep = interface_sleep,
+    .now = loop_clock,
+    .deadline_begin = interface_deadline_begin,
+    .deadline_end = interface_deadline_end,
+    .mask_begin = interface_mask_begin,
+    .mask_end = interface_mask_end,
+    .children_begin = interface_children_begin,
+    .children_end = interface_children_end,
+    .defer = interface_defer,
+    .alloc = interface_alloc,
+    .background = interface_background,
+    .waiter_new = interface_waiter_new,
+    .waiter_ref = waiter_ref,
+    .waiter_unref = waiter_unref,
+    .waiter_wait = interface_waiter_wait,
+    .waiter_wake = interface_waiter_wake,
+};

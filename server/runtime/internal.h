@@ -1,0 +1,252 @@
+/* runtime/internal.h: what the files of this room share. Nobody else includes it. Everything is [loop]. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "runtime/coroutine.h"
+#include "runtime/loop.h"
+#include "runtime/stack.h"
+#include "runtime/task.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* ---- loop ---- */
+
+#define LOOP_BATCH 256 /* tasks resumed before the loop polls again, if they keep each other ready */
+
+struct timer_slot {
+    uint64_t due;
+    uint64_t order; /* of two due at once the first set fires first */
+    struct timer *timer;
+};
+
+/* A 4-ary heap; slots[0] is not used, so that index 0 means "not set". */
+struct timer_heap {
+    struct timer_slot *slots;
+    size_t count;
+    size_t capacity;
+    uint64_t order;
+};
+
+/* Where other threads leave their wakes. Outlives the loop while anybody holds a waiter of it. */
+struct inbox {
+    pthread_mutex_t mutex;
+    _Atomic size_t refs;
+    struct casgi_waiter *first; /* under the mutex, newest first */
+    uv_async_t *async;          /* under the mutex; NULL: the loop has ended */
+};
+
+struct loop {
+    uv_loop_t uv;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle; /* active while tasks are ready: then the poll does not wait */
+    uv_async_t async;
+    uv_timer_t alarm;   /* rings when the first timer of the heap is due */
+    uint64_t alarm_due; /* UINT64_MAX: not set */
+
+    struct task *ready;
+    struct task **ready_end;
+    struct list late;
+    struct task *running;
+    struct coroutine self;
+    uint64_t resumes; /* counts up with each run of a task: the watchdog's and the trace's */
+
+    struct list tasks;
+    size_t task_count;
+    struct stack_pool stacks;
+    struct stack_pool *other_stacks; /* by size, for tasks that asked for another */
+    struct arena_pool arenas;
+    struct timer_heap timers;
+    struct timer tick;        /* of the expiry lists */
+    struct list expiry_lists; /* those that hold items */
+    struct inbox *inbox;
+    struct casgi_waiter *spare_waiters;
+    size_t spare_waiter_count;
+    struct deadline *spare_deadlines;
+
+    uint64_t now;
+    bool now_known; /* `now` was read in this batch */
+    bool fake_clock;
+    bool idling;
+    uint64_t cleanup_us;
+    char *scratch;
+};
+
+/* The loop of the running thread, for inline use; loop_current() for others. */
+extern _Thread_local struct loop *loop_of_thread;
+
+void loop_ready(struct loop *loop, struct task *task);
+uint64_t loop_read_clock(const struct loop *loop);
+void loop_set_now(struct loop *loop, uint64_t now);
+
+/* ---- timers ---- */
+
+int timer_set_at(struct loop *loop, struct timer *timer, uint64_t due) __attribute__((warn_unused_result));
+
+/* Fires what is due at `now`, but nothing that is set meanwhile. */
+void timers_fire(struct loop *loop, uint64_t now);
+
+/* When the first is due; UINT64_MAX: none. */
+uint64_t timers_first(const struct loop *loop);
+void timers_release(struct loop *loop);
+
+/* Keeps libuv's one timer in step with the heap. */
+void loop_set_alarm(struct loop *loop);
+
+void expiry_setup(struct loop *loop);
+
+/* ---- waiters ---- */
+
+int inbox_new(uv_async_t *async, struct inbox **out_inbox);
+void inbox_close(struct inbox *inbox); /* the loop's reference goes */
+void inbox_drain(struct loop *loop);
+void waiters_release(struct loop *loop);
+
+/* ---- tasks ---- */
+
+enum task_state { TASK_READY, TASK_RUNNING, TASK_PARKED, TASK_ENDED };
+
+/* A deadline. casgi_deadline_t only points to it: an author who returns without casgi_deadline_end must not leave a
+ * timer in a dead frame. */
+struct deadline {
+    struct timer timer;
+    struct deadline *outer; /* or the next spare one */
+    struct task *task;
+    uint32_t mask; /* the depth of shields it was begun in */
+    bool passed;
+};
+
+struct deferred {
+    struct deferred *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+/* Somebody who wants to know when a task has ended: embedded, in task->watchers. */
+struct task_watch {
+    struct list node;
+    void (*fn)(struct task_watch *watch, struct task *task); /* [loop]; the node has been taken out */
+};
+
+/* Lives at the top of its own stack. */
+struct task {
+    struct task *next_ready;
+    struct loop *loop;
+    struct coroutine co;
+    struct stack *stack;
+    int (*fn)(void *arg);
+    void *arg;
+    uint32_t refs;
+    int result;
+    uint8_t state; /* enum task_state */
+    uint8_t wait;  /* enum task_wait, while parked */
+    bool woken;    /* a wake is kept */
+    bool deaf;     /* parked, not to be cancelled */
+    bool cleanup_over;
+    bool background;
+
+    /* cancellation: cancel.c */
+    uint32_t troubles; /* cancellations + passed deadlines + cleanup_over: 0 is the common case */
+    uint32_t cancels;
+    int cancel_code;
+    uint32_t mask;
+    uint32_t refused;           /* calls that failed so in a row */
+    struct deadline *deadlines; /* innermost first */
+    struct timer cleanup;
+
+    /* structure: children.c */
+    struct list in_loop;
+    struct list sibling; /* in parent->children */
+    struct list children;
+    struct task *parent;
+    uint32_t depth;    /* of children scopes, now */
+    uint32_t at_depth; /* of the parent's scopes when it was created */
+    uint32_t waited_depth;
+    uint32_t waited; /* children at waited_depth or deeper that still run */
+
+    struct list watchers;
+    struct deferred *deferred; /* last registered first */
+    struct arena *arena;
+    struct arena own_arena;
+    void (*free_arg)(void *arg); /* of a background task */
+    uint64_t since;              /* when it parked */
+
+    const char *name;
+    casgi_str_t (*describe)(void *owner);
+    casgi_str_t (*request_id)(void *owner);
+    void *owner;
+    void (*on_end)(struct task *task, void *owner, int result);
+};
+
+/* Runs it until it parks or ends. Not from inside a task. */
+void task_resume(struct task *task);
+
+/* Leaves the running task for the loop, which goes on with others; back when it is resumed. */
+void task_suspend(struct task *task);
+
+/* Puts the running task last and suspends it. */
+void task_give_turn(struct task *task);
+
+static inline struct task *task_running(void)
+{
+    struct loop *loop = loop_of_thread;
+    return loop ? loop->running : NULL;
+}
+
+/* What a suspending call of `task` returns now: 0, CASGI_ECANCELED or CASGI_ETIMEDOUT. */
+int task_pending_slow(const struct task *task);
+static inline int task_pending(const struct task *task)
+{
+    return __builtin_expect(task->troubles != 0, false) ? task_pending_slow(task) : 0;
+}
+
+/* 0; or, if the running task is cancelled, the code, after one turn of the loop. Every suspending call begins so. */
+int task_refuse(struct task *task, int code);
+static inline int task_enter(struct task *task)
+{
+    int code = task_pending(task);
+    return __builtin_expect(code != 0, false) ? task_refuse(task, code) : 0;
+}
+
+/* Makes it run if it is parked and a cancellation now reaches it. */
+void task_interrupt(struct task *task);
+
+int task_uncancel(struct task *task);
+int task_sleep(struct task *task, uint64_t microseconds);
+int deadline_begin(struct task *task, uint64_t microseconds, struct deadline **out_deadline);
+int deadline_end(struct task *task, struct deadline *deadline);
+/* Ends those begun after `outer` (NULL: all). */
+void deadlines_end(struct task *task, struct deadline *outer);
+void deadlines_release(struct loop *loop);
+void mask_begin(struct task *task);
+int mask_end(struct task *task);
+void mask_restore(struct task *task, uint32_t depth);
+
+/* From here the task has `cleanup_us` left, however masked. */
+void cleanup_begin(struct task *task);
+void cleanup_end(struct task *task);
+
+/* A scope of children, and what the task's state was at its begin; in casgi_children_t. */
+struct scope {
+    struct task *task;
+    struct deadline *deadlines;
+    uint32_t depth;
+    uint32_t mask;
+};
+void scope_begin(struct task *task, struct scope *scope);
+int scope_end(struct task *task, struct scope *scope);
+
+void children_adopt(struct task *parent, struct task *child);
+void children_ended(struct task *child);
+
+/* Cancels and joins the running task's children of scope `depth` and deeper. */
+void children_finish(struct task *task, uint32_t depth);
+int defer(struct task *task, void (*fn)(void *arg), void *arg);
+void deferred_run(struct task *task);
+
+void task_watch(struct task *task, struct task_watch *watch, void (*fn)(struct task_watch *watch, struct task *task));
+
+/* Waits until `task` has ended. 0, CASGI_ECANCELED, CASGI_ETIMEDOUT. */
+int task_wait_end(struct task *self, struct task *task);

@@ -1,0 +1,88 @@
+/* runtime/stack.h: stacks for tasks. Each has a fixed room of address space, carved from large mappings that take
+ * memory only where they are touched; below it a guard; at its top a header and room for its owner's struct, so that a
+ * parked task costs about one page.
+ *
+ *   low address                                                           high address
+ *   | guard | .................. stack, grows down <---- | owner's bytes | struct stack | colour |
+ *
+ * `colour` differs from stack to stack: tops that all lay at the same offset of a page would fight for the same lines
+ * of the processor's cache. Everything is [loop]. */
+#pragma once
+
+#include "base/list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STACK_SIZE_DEFAULT (256u * 1024u)
+#define STACK_SIZE_MIN (16u * 1024u)
+#define STACK_GUARD_SIZE (16u * 1024u) /* costs address space only; a large frame does not jump over it */
+#define STACK_WATERMARK (16u * 1024u)  /* a stack used deeper than this gives pages back when it returns */
+
+enum stack_guard {
+    STACK_GUARD_NONE,    /* not chosen yet */
+    STACK_GUARD_MARKER,  /* MADV_GUARD_INSTALL: no mapping of its own */
+    STACK_GUARD_PROTECT, /* mprotect: two mappings more per stack, as long as vm.max_map_count allows */
+    STACK_GUARD_CANARY,  /* zeros that must still be zeros when the stack returns */
+};
+
+struct stack_region;
+
+struct stack {
+    struct stack *next; /* free */
+    struct stack_pool *pool;
+    char *low; /* first usable byte; the guard ends here */
+    uint32_t valgrind_id;
+    uint8_t guard; /* enum stack_guard */
+    uint8_t puts;  /* counts round */
+};
+
+/* Stacks of one size. */
+struct stack_pool {
+    struct stack_pool *next; /* the loop's next size */
+    struct stack *free;
+    size_t free_count;
+    struct stack_region *regions; /* newest first; the newest is carved */
+    size_t size;                  /* usable bytes of one, owner and header included */
+    size_t owner_size;
+    enum stack_guard guard; /* the best kind that works here; forced by tests */
+    size_t protected;       /* guards of the PROTECT kind */
+    size_t protect_budget;  /* how many the process may have; 0: not read yet */
+};
+
+/* `owner_size`: bytes for the owner at the top of each. */
+void stack_pool_init(struct stack_pool *pool, size_t size, size_t owner_size);
+
+/* Unmaps everything; every stack must have been put back. */
+void stack_pool_release(struct stack_pool *pool);
+
+/* A stack, not zeroed. NULL: out of memory or address space. */
+struct stack *stack_get(struct stack_pool *pool);
+
+/* Gives it back. The owner's bytes stay readable until the next stack_get. */
+void stack_put(struct stack *stack);
+
+/* Frees the pages below the watermark if it was used deeper. */
+void stack_trim(struct stack *stack);
+
+/* Whether a stack guarded by a canary has run over it. */
+bool stack_overrun(const struct stack *stack);
+
+/* The owner's bytes; the stack proper ends where they begin. */
+static inline void *stack_owner(struct stack *stack)
+{
+    return (char *)stack - stack->pool->owner_size;
+}
+
+static inline size_t stack_usable(struct stack *stack)
+{
+    return (size_t)((char *)stack_owner(stack) - stack->low);
+}
+
+/* [any], async-signal-safe: whether `address` lies in its guard. */
+static inline bool stack_guards(const struct stack *stack, const void *address)
+{
+    const char *at = address;
+    return at < stack->low && at >= stack->low - STACK_GUARD_SIZE;
+}
