@@ -10,6 +10,16 @@ CASGI_EXTERN_C_BEGIN
 
 struct casgi_tasks_1;
 struct casgi_modules_1;
+struct casgi_threads_1;
+struct casgi_fd_1;
+struct casgi_files_1;
+struct casgi_net_1;
+struct casgi_process_1;
+struct casgi_threads_1;
+struct casgi_fd_1;
+struct casgi_files_1;
+struct casgi_net_1;
+struct casgi_process_1;
 
 /* A slot per interface; an older server leaves the slots it does not know NULL, and the calls behind them return
  * CASGI_ENOTSUP. New interfaces take reserved slots, in order. */
@@ -18,7 +28,12 @@ typedef struct casgi_imports {
     const struct casgi_tasks_1 *tasks;     /* "casgi.tasks/1" */
     const casgi_log_1_t *log;              /* "casgi.log/1" */
     const struct casgi_modules_1 *modules; /* "casgi.modules/1" */
-    const void *reserved[28];
+    const struct casgi_threads_1 *threads; /* "casgi.threads/1" */
+    const struct casgi_fd_1 *fd;           /* "casgi.fd/1" */
+    const struct casgi_files_1 *files;     /* "casgi.files/1" */
+    const struct casgi_net_1 *net;         /* "casgi.net/1" */
+    const struct casgi_process_1 *process; /* "casgi.process/1" */
+    const void *reserved[23];
 } casgi_imports_t;
 
 __attribute__((weak, visibility("hidden"))) casgi_imports_t casgi_imports_;
