@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define EXIT_NOT_LOADED 4
+#define EXIT_REPORTED 77 /* of the child: a constructor that calls exit(0) is not taken for success */
 #define LOADING_SECONDS 30
 #define NAMES_SHOWN 5
 
@@ -173,11 +174,11 @@ static int await(pid_t child, const char *path)
     } else if (WIFSIGNALED(status)) {
         (void)fprintf(stderr, "casgi: %s crashes while it is loaded, in one of its constructors: SIG%s\n", path,
                       sigabbrev_np(WTERMSIG(status)));
-    } else if (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != EXIT_NOT_LOADED) {
+    } else if (WEXITSTATUS(status) != EXIT_REPORTED && WEXITSTATUS(status) != EXIT_NOT_LOADED) {
         (void)fprintf(stderr, "casgi: %s ends the process while it is loaded, with exit code %d\n", path,
                       WEXITSTATUS(status));
     }
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : EXIT_NOT_LOADED;
+    return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_REPORTED ? 0 : EXIT_NOT_LOADED;
 }
 
 static int check_module(const char *path)
@@ -191,7 +192,7 @@ static int check_module(const char *path)
         (void)alarm(LOADING_SECONDS);
         int code = load_and_report(path);
         (void)fflush(NULL);
-        _exit(code);
+        _exit(code ? code : EXIT_REPORTED);
     }
     return await(child, path);
 }

@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "module/elf.h"
 #include "module/host.h"
+#include "runtime/coroutine.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -79,6 +80,7 @@ static int load(const char *path, const char *shown, void **out_handle, casgi_er
         const char *text = dlerror();
         return explain_dlopen(shown, text ? text : "no reason given", error);
     }
+    coroutine_find_cxx(handle);
     *out_handle = handle;
     return 0;
 }

@@ -52,8 +52,8 @@ static int found(const char *path, size_t size, const char *spec, enum resolve_k
 {
     size_t used = name_size(spec);
     struct resolved resolved = { .kind = kind, .path = NULL, .app = NULL };
-    if (asprintf(&resolved.path, "%s%.*s", memchr(path, '/', size) ? "" : "./", (int)size, path) < 0) {
-        resolved.path = NULL;
+    resolved.path = strndup(path, size);
+    if (!resolved.path) {
         return out_of_memory(error);
     }
     if (spec[used] == ':') {

@@ -11,7 +11,7 @@ enum resolve_kind {
 
 struct resolved {
     enum resolve_kind kind;
-    char *path; /* owned; with a '/'; whether it exists is module_open's to say */
+    char *path; /* owned; as given, relative to the current directory; whether it exists is module_open's to say */
     char *app;  /* owned; what followed ':'; NULL: nothing */
 };
 
