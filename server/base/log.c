@@ -38,6 +38,7 @@ static enum log_format line_format;
 static bool stream_colors[2];
 static char message_text[LOG_LINE_MAX]; /* guarded by stderr's lock */
 
+static casgi_str_t (*_Atomic request_source)(void);
 static _Thread_local casgi_str_t request;
 static _Thread_local bool gathering;
 
@@ -121,6 +122,20 @@ void log_set_request(casgi_str_t request_id)
     request = request_id;
 }
 
+void log_set_request_source(casgi_str_t (*source)(void))
+{
+    atomic_store(&request_source, source);
+}
+
+static casgi_str_t current_request(void)
+{
+    if (request.ptr) {
+        return request;
+    }
+    casgi_str_t (*source)(void) = atomic_load_explicit(&request_source, memory_order_relaxed);
+    return source ? source() : request;
+}
+
 void log_gather(bool on)
 {
     gathering = on;
@@ -166,18 +181,18 @@ static size_t put_prefix(char *out, enum log_stream stream, int level)
     return at + put(out + at, stream_colors[stream] ? level_names[level].colored : level_names[level].text);
 }
 
-static size_t put_text_line(char *out, int level, casgi_str_t message)
+static size_t put_text_line(char *out, int level, casgi_str_t tag, casgi_str_t message)
 {
     size_t at = put_prefix(out, LOG_STDERR, level);
-    if (request.ptr) {
+    if (tag.ptr) {
         out[at++] = '[';
-        at += log_escape(out + at, ID_MAX, request);
+        at += log_escape(out + at, ID_MAX, tag);
         at += put(out + at, "] ");
     }
     return at + log_escape_message(out + at, LOG_LINE_MAX - at, message);
 }
 
-static size_t put_json_line(char *out, int level, casgi_str_t message)
+static size_t put_json_line(char *out, int level, casgi_str_t tag, casgi_str_t message)
 {
     char time[LOG_TIME_LEN + 1];
     log_time(time);
@@ -185,20 +200,20 @@ static size_t put_json_line(char *out, int level, casgi_str_t message)
                                  level_names[level].json, (int)getpid());
     /* Room for the request id, escaped, and what stands around it. */
     at += log_escape_json(out + at, LOG_LINE_MAX - at - ID_MAX - 24, message);
-    if (request.ptr) {
+    if (tag.ptr) {
         at += put(out + at, "\",\"request_id\":\"");
-        at += log_escape_json(out + at, ID_MAX, request);
+        at += log_escape_json(out + at, ID_MAX, tag);
     }
     return at + put(out + at, "\"}");
 }
 
 /* One line of stderr's, whose lock is held. */
-static void add_line(int level, casgi_str_t message)
+static void add_line(int level, casgi_str_t tag, casgi_str_t message)
 {
     struct log_sink *sink = &sinks[LOG_STDERR];
     char *line = log_sink_reserve(sink, LOG_LINE_MAX);
     if (line) {
-        size_t size = log_json() ? put_json_line(line, level, message) : put_text_line(line, level, message);
+        size_t size = log_json() ? put_json_line(line, level, tag, message) : put_text_line(line, level, tag, message);
         line[size++] = '\n';
         log_sink_commit(sink, size);
     }
@@ -214,10 +229,7 @@ static void add_notice(void)
     }
     char text[64];
     int len = snprintf(text, sizeof(text), "%llu log lines lost", (unsigned long long)lost);
-    casgi_str_t tag = request;
-    request = (casgi_str_t){ NULL, 0 };
-    add_line(CASGI_LOG_WARNING, (casgi_str_t){ text, (size_t)len });
-    request = tag;
+    add_line(CASGI_LOG_WARNING, (casgi_str_t){ NULL, 0 }, (casgi_str_t){ text, (size_t)len });
     sink->lost -= lost;
     sink->told = lost;
 }
@@ -229,13 +241,14 @@ void log_printv(int level, const char *format, va_list args)
     }
     level = level < CASGI_LOG_TRACE ? CASGI_LOG_TRACE : level > CASGI_LOG_CRITICAL ? CASGI_LOG_CRITICAL : level;
     int saved = errno;
+    casgi_str_t tag = current_request();
     struct log_sink *sink = lock(LOG_STDERR);
     errno = saved; /* for %m */
     int len = vsnprintf(message_text, sizeof(message_text), format, args);
     if (len >= 0) {
         size_t size = (size_t)len < sizeof(message_text) ? (size_t)len : sizeof(message_text) - 1;
         add_notice();
-        add_line(level, (casgi_str_t){ message_text, size });
+        add_line(level, tag, (casgi_str_t){ message_text, size });
     }
     if (!gathering || level >= CASGI_LOG_WARNING) {
         log_sink_flush(sink);

@@ -41,6 +41,10 @@ void log_printv(int level, const char *format, va_list args) CASGI_PRINTF(2, 0);
 /* What every line logged by this thread is tagged with: the id of the running request; ptr NULL: nothing. Borrowed. */
 void log_set_request(casgi_str_t request_id);
 
+/* Asked for that id whenever a line is printed by a thread that has set none, so that a switch of tasks costs nothing.
+ * May be called on any thread; gives ptr NULL for nothing. NULL: nobody is asked. */
+void log_set_request_source(casgi_str_t (*source)(void));
+
 /* [any] One finished access line on stdout, already escaped, without a newline. As text it gets the time and "INFO:"
  * in front, as JSON it stands as it is. */
 void log_access(const char *line, size_t size);

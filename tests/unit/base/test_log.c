@@ -123,6 +123,22 @@ static void test_log__the_request_is_named_in_front(void **state)
     assert_matches(read_err(), "^" TIME " ERROR:    \\[ab12\\\\x0a\\] failed\n$");
 }
 
+static casgi_str_t source(void)
+{
+    return casgi_str("from the source");
+}
+
+static void test_log__the_source_is_asked_where_no_request_is_set(void **state)
+{
+    (void)state;
+    log_set_request_source(source);
+    log_print(CASGI_LOG_INFO, "one");
+    log_set_request(casgi_str("own"));
+    log_print(CASGI_LOG_INFO, "two");
+    log_set_request_source(NULL);
+    assert_matches(read_err(), "^" TIME " INFO:     \\[from the source\\] one\n" TIME " INFO:     \\[own\\] two\n$");
+}
+
 static void test_log__json_lines_have_their_fields(void **state)
 {
     (void)state;
@@ -302,6 +318,7 @@ int main(void)
         TEST(test_log__a_level_out_of_range_is_taken_for_the_nearest),
         TEST(test_log__a_message_stays_one_line),
         TEST(test_log__the_request_is_named_in_front),
+        TEST(test_log__the_source_is_asked_where_no_request_is_set),
         TEST(test_log__json_lines_have_their_fields),
         TEST(test_log__json_without_a_request_has_no_request_id),
         TEST(test_log__colors_when_wished),
