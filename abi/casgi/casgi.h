@@ -12,3 +12,8 @@
 #pragma once
 
 #include "app.h"
+#include "fd.h"
+#include "files.h"
+#include "net.h"
+#include "process.h"
+#include "threads.h"

@@ -15,11 +15,6 @@ struct casgi_fd_1;
 struct casgi_files_1;
 struct casgi_net_1;
 struct casgi_process_1;
-struct casgi_threads_1;
-struct casgi_fd_1;
-struct casgi_files_1;
-struct casgi_net_1;
-struct casgi_process_1;
 
 /* A slot per interface; an older server leaves the slots it does not know NULL, and the calls behind them return
  * CASGI_ENOTSUP. New interfaces take reserved slots, in order. */
