@@ -91,27 +91,13 @@ static int interface_uncancel(void)
     return self ? task_uncancel(self) : CASGI_EWRONGTHREAD;
 }
 
-static int interface_yield(void)
-{
-    struct task *self = task_running();
-    if (!self) {
-        return CASGI_EWRONGTHREAD;
-    }
-    int rc = task_enter(self);
-    if (rc) {
-        return rc;
-    }
-    task_give_turn(self);
-    return task_pending(self);
-}
-
 static int interface_sleep(uint64_t milliseconds)
 {
     struct task *self = task_running();
     if (!self) {
         return CASGI_EWRONGTHREAD;
     }
-    return milliseconds ? task_sleep(self, microseconds_of(milliseconds)) : interface_yield();
+    return milliseconds ? task_sleep(self, microseconds_of(milliseconds)) : task_yield();
 }
 
 static int interface_deadline_begin(casgi_deadline_t *place, uint64_t milliseconds)
@@ -225,7 +211,7 @@ const casgi_tasks_1_t task_interface = {
     .cancel = interface_cancel,
     .release = interface_release,
     .uncancel = interface_uncancel,
-    .yield = interface_yield,
+    .yield = task_yield,
     .sleep = interface_sleep,
     .now = loop_clock,
     .deadline_begin = interface_deadline_begin,

@@ -29,12 +29,18 @@ struct timer_heap {
     uint64_t order;
 };
 
-/* Where other threads leave their wakes. Outlives the loop while anybody holds a waiter of it. */
+/* Where other threads leave what the loop is to do. Outlives the loop while anybody holds a waiter of it. */
 struct inbox {
     pthread_mutex_t mutex;
     _Atomic size_t refs;
-    struct casgi_waiter *first; /* under the mutex, newest first */
-    uv_async_t *async;          /* under the mutex; NULL: the loop has ended */
+    struct loop_post *first; /* under the mutex, newest first */
+    uv_async_t *async;       /* under the mutex; NULL: the loop has ended */
+};
+
+struct loop_part_slot {
+    void *data;
+    void (*free_data)(void *data);
+    unsigned order; /* 0: not set */
 };
 
 struct loop {
@@ -62,6 +68,8 @@ struct loop {
     struct timer tick;        /* of the expiry lists */
     struct list expiry_lists; /* those that hold items */
     struct inbox *inbox;
+    struct loop_part_slot parts[LOOP_PARTS];
+    unsigned part_count;
     struct casgi_waiter *spare_waiters;
     size_t spare_waiter_count;
     struct deadline *spare_deadlines;
@@ -97,11 +105,19 @@ void loop_set_alarm(struct loop *loop);
 
 void expiry_setup(struct loop *loop);
 
-/* ---- waiters ---- */
+/* ---- posts and waiters ---- */
 
 int inbox_new(uv_async_t *async, struct inbox **out_inbox);
-void inbox_close(struct inbox *inbox); /* the loop's reference goes */
-void inbox_drain(struct loop *loop);
+struct inbox *inbox_ref(struct inbox *inbox); /* [any] */
+void inbox_unref(struct inbox *inbox);        /* [any] */
+void inbox_drain(struct inbox *inbox);
+void inbox_close(struct inbox *inbox); /* runs what is in it; the loop's reference goes */
+
+/* [any] False: the loop has ended, nothing will be run. */
+bool inbox_post(struct inbox *inbox, struct loop_post *post);
+
+void parts_release(struct loop *loop);
+
 void waiters_release(struct loop *loop);
 
 /* ---- tasks ---- */

@@ -193,7 +193,8 @@ void loop_set_alarm(struct loop *loop)
 
 static void on_async(uv_async_t *async)
 {
-    inbox_drain(async->data);
+    struct loop *loop = async->data;
+    inbox_drain(loop->inbox);
 }
 
 static int open_handles(struct loop *loop)
@@ -299,6 +300,7 @@ void loop_free(struct loop *loop)
     if (!loop) {
         return;
     }
+    parts_release(loop);
     inbox_close(loop->inbox);
     close_handles(loop);
     (void)uv_loop_close(&loop->uv);

@@ -12,9 +12,9 @@ struct loop;
 struct task;
 
 struct loop_options {
-    size_t stack_size;      /* of an ordinary task, address space; 0: 256 KiB (under ASan at least 1 MiB) */
-    bool fake_clock;        /* time stands still but for loop_advance; for tests */
-    uint64_t cleanup_us;    /* how long defers and shields may take once cancelled; 0: 5 s */
+    size_t stack_size;   /* of an ordinary task, address space; 0: 256 KiB (under ASan at least 1 MiB) */
+    bool fake_clock;     /* time stands still but for loop_advance; for tests */
+    uint64_t cleanup_us; /* how long defers and shields may take once cancelled; 0: 5 s */
 };
 
 /* Makes the loop and makes it this thread's own. CASGI_ENOMEM, or the system's error. */
@@ -54,13 +54,33 @@ struct arena_pool *loop_arena_pool(struct loop *loop);
 #define LOOP_SCRATCH_SIZE 65536
 char *loop_scratch(struct loop *loop);
 
-/* Something to do once at the end of the current batch (after the ready tasks ran, before the loop polls again): flushing,
- * closing. Embedded; queued at most once; removing it is list_remove(&x.node). */
+/* Something to do once at the end of the current batch (after the ready tasks ran, before the loop polls again):
+ * flushing, closing. Embedded; queued at most once; removing it is list_remove(&x.node). */
 struct loop_late {
     struct list node;
     void (*fn)(struct loop_late *late);
 };
 void loop_late(struct loop *loop, struct loop_late *late);
+
+/* Something another thread wants done on the loop's thread. Embedded in its owner's struct. */
+struct loop_post {
+    struct loop_post *next;
+    void (*fn)(struct loop_post *post);
+};
+
+/* [any] Runs post->fn(post) on the loop's thread, soon, in order of posting, before the tasks that are ready. It may be
+ * posted again once fn has begun. The loop must not have been freed; loop_free runs what was posted before. */
+void loop_post(struct loop *loop, struct loop_post *post);
+
+/* What other parts of this room keep per loop. */
+enum loop_part { LOOP_PART_THREADS, LOOP_PART_FDWATCH, LOOP_PART_PROCESS, LOOP_PARTS };
+
+/* NULL: not set. */
+void *loop_part(struct loop *loop, enum loop_part part);
+
+/* Once per loop and part. free_data (NULL allowed) is called by loop_free before the handles are closed, last set
+ * first; handles it closes are run to their end. */
+void loop_set_part(struct loop *loop, enum loop_part part, void *data, void (*free_data)(void *data));
 
 /* ---- timers: one heap, exact ---- */
 
@@ -86,7 +106,7 @@ struct expiry_list {
     struct list items; /* in order of `due` */
     struct list in_loop;
     struct loop *loop;
-    uint64_t duration; /* microseconds; 0: never */
+    uint64_t duration;               /* microseconds; 0: never */
     void (*fn)(struct expiry *item); /* the item has been taken out */
 };
 

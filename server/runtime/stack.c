@@ -29,7 +29,6 @@ WEAK void __lsan_unregister_root_region(const void *from, size_t size);
 #define COLOURS 16u
 #define COLOUR_STEP 64u
 #define WATERMARK_WORDS 8u /* one line of the cache */
-#define TRIM_ANYWAY 64u    /* a deep frame can skip the watermark's line: every so often the pages go unasked */
 
 struct stack_region {
     struct stack_region *next;
@@ -203,17 +202,15 @@ __attribute__((no_sanitize("address"))) void stack_trim(struct stack *stack)
     if (mark <= stack->low) {
         return;
     }
-    if (++stack->puts % TRIM_ANYWAY && all_zero((const uintptr_t *)(const void *)mark, WATERMARK_WORDS)) {
+    /* A deep frame can skip the watermark's line: every 256th time the pages go unasked. */
+    if (++stack->puts && all_zero((const uintptr_t *)(const void *)mark, WATERMARK_WORDS)) {
         return;
     }
     (void)madvise(stack->low, (size_t)(mark - stack->low) + sizeof(uintptr_t) * WATERMARK_WORDS, MADV_DONTNEED);
 }
 
-bool stack_overrun(const struct stack *stack)
+bool stack_canary_dead(const struct stack *stack)
 {
-    if (stack->guard != STACK_GUARD_CANARY) {
-        return false;
-    }
     for (size_t at = 256; at <= STACK_GUARD_SIZE / 4; at *= 2) {
         const char *line = stack->low - at;
         if (!all_zero((const uintptr_t *)(const void *)line, WATERMARK_WORDS)) {

@@ -67,7 +67,11 @@ void stack_put(struct stack *stack);
 void stack_trim(struct stack *stack);
 
 /* Whether a stack guarded by a canary has run over it. */
-bool stack_overrun(const struct stack *stack);
+bool stack_canary_dead(const struct stack *stack);
+static inline bool stack_overrun(const struct stack *stack)
+{
+    return stack->guard == STACK_GUARD_CANARY && stack_canary_dead(stack);
+}
 
 /* The owner's bytes; the stack proper ends where they begin. */
 static inline void *stack_owner(struct stack *stack)

@@ -6,14 +6,17 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- ending ---- */
 
 /* What is left to do on its own stack: children that still run, defers, and children of the defers. */
 static void wind_up(struct task *task)
 {
-    deadlines_end(task, NULL /* all */);
-    mask_restore(task, 0);
+    if (task->deadlines || task->mask) {
+        deadlines_end(task, NULL /* all */);
+        mask_restore(task, 0);
+    }
     if (!list_empty(&task->children)) {
         children_finish(task, 0);
     }
@@ -21,7 +24,9 @@ static void wind_up(struct task *task)
         deferred_run(task);
         children_finish(task, 0);
     }
-    cleanup_end(task);
+    if (task->cleanup.index) {
+        cleanup_end(task);
+    }
 }
 
 static void run(void *arg)
@@ -48,7 +53,9 @@ static void finish(struct task *task)
     struct loop *loop = task->loop;
     list_remove(&task->in_loop);
     loop->task_count--;
-    coroutine_release(&task->co);
+    if (task->co.fiber) {
+        coroutine_release(&task->co);
+    }
     stack_trim(task->stack);
     if (task->parent) {
         children_ended(task);
@@ -57,7 +64,7 @@ static void finish(struct task *task)
     if (task->on_end) {
         task->on_end(task, task->owner, task->result);
     }
-    if (task->arena == &task->own_arena) {
+    if (task->own_arena.blocks) {
         arena_reset(&task->own_arena);
     }
     task_unref(task);
@@ -105,20 +112,18 @@ static struct task *make(struct loop *loop, int (*fn)(void *arg), void *arg, con
         return NULL;
     }
     struct task *task = stack_owner(stack);
-    *task = (struct task){
-        .loop = loop,
-        .stack = stack,
-        .fn = fn,
-        .arg = arg,
-        .refs = 1,
-        .state = TASK_READY,
-        .name = options->name ? options->name : "task",
-        .describe = options->describe,
-        .request_id = options->request_id,
-        .owner = options->owner,
-        .on_end = options->on_end,
-        .arena = options->arena ? options->arena : &task->own_arena,
-    };
+    memset(task, 0, pool->owner_size); /* a size not known here: the library's memset beats the inlined one */
+    task->loop = loop;
+    task->stack = stack;
+    task->fn = fn;
+    task->arg = arg;
+    task->refs = 1;
+    task->name = options->name ? options->name : "task";
+    task->describe = options->describe;
+    task->request_id = options->request_id;
+    task->owner = options->owner;
+    task->on_end = options->on_end;
+    task->arena = options->arena ? options->arena : &task->own_arena;
     arena_init(&task->own_arena, &loop->arenas);
     init_lists(task, options->parent);
     coroutine_init(&task->co, stack->low, stack_usable(stack), run, task);
@@ -201,6 +206,20 @@ void task_give_turn(struct task *task)
     task->wait = TASK_WAIT_TURN;
     loop_ready(task->loop, task);
     task_suspend(task);
+}
+
+int task_yield(void)
+{
+    struct task *task = task_running();
+    if (!task) {
+        return CASGI_EWRONGTHREAD;
+    }
+    int code = task_enter(task);
+    if (code) {
+        return code;
+    }
+    task_give_turn(task);
+    return task_pending(task);
 }
 
 struct task *task_current(void)
@@ -328,6 +347,11 @@ void task_for_each(struct loop *loop, void (*fn)(struct task *task, void *arg), 
         next = node->next;
         fn(LIST_ENTRY(node, struct task, in_loop), arg);
     }
+}
+
+bool task_is_background(const struct task *task)
+{
+    return task->background;
 }
 
 size_t task_count(const struct loop *loop)

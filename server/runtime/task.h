@@ -16,15 +16,16 @@
 struct task;
 
 struct task_options {
-    const char *name;                      /* borrowed; for logs */
-    size_t stack_size;                     /* 0: the loop's */
-    struct arena *arena;                   /* casgi_alloc's; NULL: one of the task's own */
-    casgi_str_t (*describe)(void *owner);  /* "GET /x 1f3a": what it works for, for logs and crash reports; may be NULL.
-                                              Must be async-signal-safe: it is called from the crash handler. */
+    const char *name;                     /* borrowed; for logs */
+    size_t stack_size;                    /* 0: the loop's */
+    struct arena *arena;                  /* casgi_alloc's; NULL: one of the task's own */
+    casgi_str_t (*describe)(void *owner); /* "GET /x 1f3a": what it works for, for logs and crash reports; may be NULL.
+                                             Must be async-signal-safe: it is called from the crash handler. */
     casgi_str_t (*request_id)(void *owner); /* for the tag of log lines; may be NULL */
     void *owner;
-    void (*on_end)(struct task *task, void *owner, int result); /* [loop] after its last frame is gone: the stack may be reused; may be NULL */
-    struct task *parent;                   /* whose children scope it joins; NULL: a root */
+    void (*on_end)(struct task *task, void *owner,
+                   int result); /* [loop] after its last frame is gone: the stack may be reused; may be NULL */
+    struct task *parent;        /* whose children scope it joins; NULL: a root */
 };
 
 /* Makes a task that first runs on the next turn. *out_task is borrowed until on_end; task_ref keeps it longer.
@@ -68,6 +69,9 @@ int task_park(enum task_wait why) __attribute__((warn_unused_result));
 /* The same, but not to be cancelled: for what lends the caller's memory. Remember a cancellation for task_check. */
 void task_park_uncancelable(enum task_wait why);
 
+/* [task] Lets every other ready task run once. 0, CASGI_ECANCELED, CASGI_ETIMEDOUT. */
+int task_yield(void) __attribute__((warn_unused_result));
+
 /* [task] 0, or the code a suspending call would return now. Does not suspend. */
 int task_check(void) __attribute__((warn_unused_result));
 
@@ -86,6 +90,10 @@ casgi_str_t task_describe(const struct task *task); /* ptr NULL: nothing to say 
 /* Calls fn for every task of the loop; for dumps and shutdown. */
 void task_for_each(struct loop *loop, void (*fn)(struct task *task, void *arg), void *arg);
 size_t task_count(const struct loop *loop);
+
+/* Whether it was made by casgi_background: it outlives the request that made it and is cancelled when the worker stops.
+ */
+bool task_is_background(const struct task *task);
 
 /* The table behind "casgi.tasks/1". */
 extern const casgi_tasks_1_t task_interface;

@@ -9,99 +9,31 @@
 #define SPARE_MAX 256u
 
 struct casgi_waiter {
+    struct loop_post post;
+    struct casgi_waiter *next; /* spare */
     _Atomic size_t refs;
     _Atomic bool woken;
-    bool posted;               /* in the inbox; under its mutex */
-    struct casgi_waiter *next; /* in the inbox, or spare */
-    struct inbox *inbox;       /* of the loop that made it: tells it from a later loop at the same address */
-    struct task *task;         /* that waits; the loop's thread only */
+    _Atomic bool posted;
+    struct inbox *inbox; /* of the loop that made it: tells it from a later loop at the same address */
+    struct task *task;   /* that waits; the loop's thread only */
 };
-
-/* ---- the inbox ---- */
-
-int inbox_new(uv_async_t *async, struct inbox **out_inbox)
-{
-    struct inbox *inbox = calloc(1, sizeof(*inbox));
-    if (!inbox) {
-        return CASGI_ENOMEM;
-    }
-    if (pthread_mutex_init(&inbox->mutex, NULL /* attributes */)) {
-        free(inbox);
-        return CASGI_ENOMEM;
-    }
-    inbox->refs = 1;
-    inbox->async = async;
-    *out_inbox = inbox;
-    return 0;
-}
-
-static void inbox_unref(struct inbox *inbox)
-{
-    if (atomic_fetch_sub_explicit(&inbox->refs, 1, memory_order_acq_rel) == 1) {
-        pthread_mutex_destroy(&inbox->mutex);
-        free(inbox);
-    }
-}
-
-static struct casgi_waiter *take_posted(struct inbox *inbox, bool close)
-{
-    pthread_mutex_lock(&inbox->mutex);
-    struct casgi_waiter *posted = inbox->first;
-    inbox->first = NULL;
-    for (struct casgi_waiter *waiter = posted; waiter; waiter = waiter->next) {
-        waiter->posted = false;
-    }
-    if (close) {
-        inbox->async = NULL;
-    }
-    pthread_mutex_unlock(&inbox->mutex);
-    return posted;
-}
-
-void inbox_close(struct inbox *inbox)
-{
-    struct casgi_waiter *waiter = take_posted(inbox, true);
-    while (waiter) {
-        struct casgi_waiter *next = waiter->next;
-        waiter_unref(waiter);
-        waiter = next;
-    }
-    inbox_unref(inbox);
-}
-
-/* Newest first in the inbox: turned round, so that wakes keep their order. */
-static struct casgi_waiter *turn_round(struct casgi_waiter *newest)
-{
-    struct casgi_waiter *oldest = NULL;
-    while (newest) {
-        struct casgi_waiter *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    return oldest;
-}
-
-void inbox_drain(struct loop *loop)
-{
-    struct casgi_waiter *waiter = turn_round(take_posted(loop->inbox, false));
-    while (waiter) {
-        struct casgi_waiter *next = waiter->next;
-        if (waiter->task) {
-            task_wake(waiter->task);
-        }
-        waiter_unref(waiter);
-        waiter = next;
-    }
-}
-
-/* ---- waiters ---- */
 
 /* Whether this is the thread of its loop. */
 static inline bool is_here(const struct casgi_waiter *waiter)
 {
     struct loop *loop = loop_of_thread;
     return loop && loop->inbox == waiter->inbox;
+}
+
+/* `posted` first: a wake that finds it set has set `woken` before, which the task then sees. */
+static void on_post(struct loop_post *post)
+{
+    struct casgi_waiter *waiter = LIST_ENTRY(post, struct casgi_waiter, post);
+    (void)atomic_exchange_explicit(&waiter->posted, false, memory_order_acq_rel);
+    if (waiter->task) {
+        task_wake(waiter->task);
+    }
+    waiter_unref(waiter);
 }
 
 int waiter_new(struct loop *loop, struct casgi_waiter **out_waiter)
@@ -116,12 +48,7 @@ int waiter_new(struct loop *loop, struct casgi_waiter **out_waiter)
             return CASGI_ENOMEM;
         }
     }
-    waiter->refs = 1;
-    waiter->woken = false;
-    waiter->posted = false;
-    waiter->task = NULL;
-    waiter->inbox = loop->inbox;
-    atomic_fetch_add_explicit(&loop->inbox->refs, 1, memory_order_relaxed);
+    *waiter = (struct casgi_waiter){ .post = { .fn = on_post }, .refs = 1, .inbox = inbox_ref(loop->inbox) };
     *out_waiter = waiter;
     return 0;
 }
@@ -189,23 +116,18 @@ int waiter_wait(struct casgi_waiter *waiter, enum task_wait why)
 
 static void post(struct casgi_waiter *waiter)
 {
-    struct inbox *inbox = waiter->inbox;
-    pthread_mutex_lock(&inbox->mutex);
-    if (inbox->async && !waiter->posted) {
-        bool first = !inbox->first;
-        waiter->posted = true;
-        waiter->next = inbox->first;
-        inbox->first = waiter_ref(waiter);
-        if (first) {
-            (void)uv_async_send(inbox->async);
-        }
+    if (atomic_exchange_explicit(&waiter->posted, true, memory_order_acq_rel)) {
+        return; /* it is on its way */
     }
-    pthread_mutex_unlock(&inbox->mutex);
+    waiter_ref(waiter);
+    if (!inbox_post(waiter->inbox, &waiter->post)) {
+        waiter_unref(waiter);
+    }
 }
 
 void waiter_wake(struct casgi_waiter *waiter)
 {
-    if (atomic_exchange_explicit(&waiter->woken, true, memory_order_release)) {
+    if (atomic_exchange_explicit(&waiter->woken, true, memory_order_acq_rel)) {
         return; /* one is kept already */
     }
     if (!is_here(waiter)) {
