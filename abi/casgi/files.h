@@ -33,7 +33,7 @@ enum casgi_file_type {
 };
 
 /* What is known of a file. */
-typedef struct casgi_stat {
+typedef struct casgi_stat_s {
     uint64_t size;       /* bytes */
     int64_t modified_ns; /* nanoseconds since 1970 */
     int64_t changed_ns;  /* its inode: owner, mode, links */

@@ -50,7 +50,7 @@ typedef struct casgi_exit {
 } casgi_exit_t;
 
 /* What casgi_run gathered. */
-typedef struct casgi_run {
+typedef struct casgi_run_s {
     casgi_exit_t exit;
     casgi_str_t output; /* both NUL-terminated, in the task's arena */
     casgi_str_t error;
