@@ -30,21 +30,20 @@ struct exchange;
 /* A response's head, as the driver writes it out. Everything is borrowed until driver->end or abort. */
 struct response_head {
     int status;
-    const casgi_header_t
-        *headers; /* the application's (without transfer-encoding, connection, keep-alive, upgrade), then the
-                     configured and default ones: complete but for framing and connection fields */
+    /* The application's (without content-length, transfer-encoding, connection, keep-alive, upgrade, proxy-connection),
+     * then the configured and default ones: complete but for framing and connection fields. */
+    const casgi_header_t *headers;
     size_t header_count;
-    int64_t
-        content_length; /* -1: unknown; the application's own field is not among the headers: the driver writes it */
-    bool body_allowed;  /* false: HEAD, 204, 304: no body bytes and no transfer coding */
-    bool has_trailers;  /* trailers follow and the request had "TE: trailers" */
-    bool close;         /* the application said "connection: close" */
+    int64_t content_length; /* the driver writes the field; -1: unknown, or there is to be none */
+    bool body_allowed;      /* false: HEAD, 204, 304: no body bytes and no transfer coding */
+    bool has_trailers;      /* trailers follow and the request had "TE: trailers" */
+    bool close;             /* the application said "connection: close" */
 };
 
 /* What a protocol does for an exchange. `ex->driver_data` is the protocol's own. */
 struct exchange_driver {
-    /* An interim response: 100 or 103. */
-    int (*inform)(struct exchange *ex, int status, const casgi_header_t *headers, size_t header_count); /* NULL: none */
+    /* An interim response: 103. NULL: not offered. */
+    int (*inform)(struct exchange *ex, int status, const casgi_header_t *headers, size_t header_count);
     /* Stages the head; it leaves with the first data. Once. */
     int (*head)(struct exchange *ex, const struct response_head *head);
     /* Body bytes. `last`: the response's end. Returns how many were taken: all, or fewer, and exchange_writable
@@ -82,9 +81,9 @@ struct exchange_record {
     int status;          /* what was (or would have been) answered; 499: the client left first; 0: nothing */
     int app_result;      /* what the handler returned */
     int error;           /* the code that cut it; 0 */
-    const char *why;     /* static text for the log, at error level: "the handler returned without a response"; NULL:
-                            nothing     went wrong here (a client that left is nothing wrong) */
-    const char *refused; /* static text, at debug level: why the last refused send was refused; NULL */
+    const char *why;     /* static text for the log: "the handler returned without a response"; NULL: nothing to say */
+    const char *refused; /* static text for the log at debug level: why a send was refused, the last time; NULL */
+    bool failed;         /* by the application's fault: `why` is an error (a client that left is none) */
     bool client_gone;
     bool aborted; /* the response was cut */
 };
@@ -146,7 +145,7 @@ void exchange_host_release(struct exchange_host *host);
 /* A blank exchange; scope zeroed but for what is the same for all (asgi versions, get, type). NULL: out of memory. */
 struct exchange *exchange_new(struct exchange_host *host, const struct exchange_driver *driver, void *driver_data);
 
-/* Frees one that was never begun. */
+/* Frees one that was not begun, or whose begin failed. */
 void exchange_discard(struct exchange *ex);
 
 /* Sets path, raw_path, query_string from a request target in origin form: splits at "?", percent-decodes, checks UTF-8
@@ -158,8 +157,8 @@ int exchange_set_target(struct exchange *ex, casgi_str_t target);
 int exchange_set_request_id(struct exchange *ex);
 
 /* Runs the application: a task starts at once and runs until it parks or ends; `ex` may be over (driver->end or abort
- * called) when this returns. `complete`: there is no body, or it is already whole in the queue. CASGI_ENOMEM: discarded
- * by the caller, who answers 503. */
+ * called) when this returns. `complete`: there is no body, or it is already whole in the queue. CASGI_ENOMEM: nothing
+ * ran; the caller refuses it with a 503, or discards it. */
 int exchange_begin(struct exchange *ex, bool complete) __attribute__((warn_unused_result));
 
 /* Answers without the application: status, text/plain body, through the same head and data; the record is observed. For

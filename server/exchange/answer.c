@@ -1,0 +1,72 @@
+/* Answers of the server's own, without a task: refusals, and the 500 after a handler that gave none. */
+#include "exchange/private.h"
+
+#include "base/httpstatus.h"
+
+static void on_late(struct loop_late *late)
+{
+    struct exchange_private *priv = LIST_ENTRY(late, struct exchange_private, answer.late);
+    struct exchange *ex = exchange_of(priv);
+    if (priv->out.code) {
+        exchange_conclude(ex, false);
+    } else {
+        answer_go_on(ex);
+    }
+}
+
+/* Everyone who tests a server knows this sentence: uvicorn's, for a request it cannot read. */
+static casgi_str_t text_for(int status)
+{
+    return status == 400 ? (casgi_str_t)CASGI_STR("Invalid HTTP request received.") : http_reason(status);
+}
+
+static void failed(struct exchange *ex, int code)
+{
+    ex->record.error = code;
+    ex->priv->out.code = CASGI_EDISCONNECTED;
+    ex->record.client_gone = true;
+    exchange_conclude(ex, false);
+}
+
+void answer_go_on(struct exchange *ex)
+{
+    struct answer *answer = &ex->priv->answer;
+    ssize_t taken = ex->driver->data(ex, answer->rest.ptr, answer->rest.len, true);
+    if (taken < 0 && taken != CASGI_EAGAIN) {
+        failed(ex, (int)taken);
+        return;
+    }
+    if (taken > 0) {
+        ex->record.bytes_out += (uint64_t)taken;
+        answer->rest.ptr += taken;
+        answer->rest.len -= (size_t)taken;
+    }
+    if (taken != CASGI_EAGAIN && !answer->rest.len) {
+        answer->pending = false;
+        ex->priv->out.state = RESPONSE_COMPLETE;
+        exchange_conclude(ex, true);
+    }
+}
+
+void answer_begin(struct exchange *ex, int status)
+{
+    struct exchange_private *priv = ex->priv;
+    static const casgi_header_t type = CASGI_HEADER("content-type", "text/plain; charset=utf-8");
+    casgi_str_t text = text_for(status);
+    priv->out.state = RESPONSE_BODY;
+    ex->record.status = status;
+    bool body_allowed = response_allows_body(ex, status);
+    priv->out.head = (struct response_head){
+        .status = status, .content_length = (int64_t)text.len, .body_allowed = body_allowed, .close = true
+    };
+    priv->answer.rest = body_allowed ? text : (casgi_str_t){ NULL, 0 };
+    priv->answer.pending = true;
+    priv->answer.late.fn = on_late;
+    int rc = response_add_defaults(ex, &type, 1);
+    rc = rc ? rc : ex->driver->head(ex, &priv->out.head);
+    if (rc) {
+        failed(ex, rc);
+        return;
+    }
+    answer_go_on(ex);
+}

@@ -1,0 +1,176 @@
+/* Fields that an application hands in: checked, copied, and taken apart. RFC 9110, sections 5 and 7.6.1. */
+#include "exchange/private.h"
+
+#include "base/httpchars.h"
+
+#include <string.h>
+
+#define FIELDS_SIZE_MAX ((size_t)1 << 20)
+
+enum field_kind { FIELD_PLAIN, FIELD_CONTENT_LENGTH, FIELD_CONNECTION, FIELD_DROPPED };
+
+static bool is(casgi_str_t name, const char *text)
+{
+    return !memcmp(name.ptr, text, name.len);
+}
+
+/* `name` is in lower case. The lengths tell nearly all fields from these at once. */
+static enum field_kind kind_of(casgi_str_t name)
+{
+    switch (name.len) {
+    case 7:
+        return is(name, "upgrade") ? FIELD_DROPPED : FIELD_PLAIN;
+    case 10:
+        return is(name, "connection") ? FIELD_CONNECTION : is(name, "keep-alive") ? FIELD_DROPPED : FIELD_PLAIN;
+    case 14:
+        return is(name, "content-length") ? FIELD_CONTENT_LENGTH : FIELD_PLAIN;
+    case 16:
+        return is(name, "proxy-connection") ? FIELD_DROPPED : FIELD_PLAIN;
+    case 17:
+        return is(name, "transfer-encoding") ? FIELD_DROPPED : FIELD_PLAIN;
+    default:
+        return FIELD_PLAIN;
+    }
+}
+
+/* A length of at most 18 digits; -1: it is none. */
+static int64_t parse_length(casgi_str_t value)
+{
+    int64_t length = 0;
+    if (!value.len || value.len > 18) {
+        return -1;
+    }
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.ptr[i] < '0' || value.ptr[i] > '9') {
+            return -1;
+        }
+        length = length * 10 + (value.ptr[i] - '0');
+    }
+    return length;
+}
+
+static casgi_str_t trim(casgi_str_t text)
+{
+    while (text.len && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
+        text.ptr++;
+        text.len--;
+    }
+    while (text.len && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) {
+        text.len--;
+    }
+    return text;
+}
+
+static bool equals_lowered(casgi_str_t text, const char *token)
+{
+    size_t size = strlen(token);
+    if (text.len != size) {
+        return false;
+    }
+    for (size_t i = 0; i < size; i++) {
+        if (http_token_lower[(unsigned char)text.ptr[i]] != (unsigned char)token[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool field_has_token(casgi_str_t list, const char *token)
+{
+    while (list.len) {
+        const char *comma = memchr(list.ptr, ',', list.len);
+        size_t size = comma ? (size_t)(comma - list.ptr) : list.len;
+        if (equals_lowered(trim((casgi_str_t){ list.ptr, size }), token)) {
+            return true;
+        }
+        size += comma != NULL;
+        list.ptr += size;
+        list.len -= size;
+    }
+    return false;
+}
+
+/* How many bytes the copies need; SIZE_MAX: above the ceiling. */
+static size_t text_size(const casgi_header_t *from, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (from[i].name.len > FIELDS_SIZE_MAX || from[i].value.len > FIELDS_SIZE_MAX) {
+            return SIZE_MAX;
+        }
+        size += from[i].name.len + from[i].value.len + 2;
+        if (size > FIELDS_SIZE_MAX) {
+            return SIZE_MAX;
+        }
+    }
+    return size;
+}
+
+/* Copies one field to *at and moves *at behind it. NULL, or why it is refused. */
+static const char *copy_field(const casgi_header_t *from, char **at, casgi_header_t *out)
+{
+    char *name = *at, *value = *at + from->name.len + 1;
+    if (!http_lower_name(name, from->name)) {
+        return "a field name is not a token";
+    }
+    if (!http_is_field_value(from->value)) {
+        return "a field value has a control character";
+    }
+    name[from->name.len] = '\0';
+    if (from->value.len) {
+        memcpy(value, from->value.ptr, from->value.len);
+    }
+    value[from->value.len] = '\0';
+    *out = (casgi_header_t){ { name, from->name.len }, { value, from->value.len }, { 0, 0 } };
+    *at = value + from->value.len + 1;
+    return NULL;
+}
+
+/* Takes out what is framing. *out_keep: it is sent on as it is. NULL, or why it is refused. */
+static const char *sort_out(const casgi_header_t *field, struct field_facts *facts, bool *out_keep)
+{
+    enum field_kind kind = kind_of(field->name);
+    *out_keep = kind == FIELD_PLAIN;
+    if (kind == FIELD_CONNECTION) {
+        facts->close = facts->close || field_has_token(field->value, "close");
+    } else if (kind == FIELD_CONTENT_LENGTH) {
+        if (facts->content_length >= 0) {
+            return "there are two content-length fields";
+        }
+        facts->content_length = parse_length(field->value);
+        if (facts->content_length < 0) {
+            return "content-length is not a number";
+        }
+    }
+    return NULL;
+}
+
+int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra,
+                casgi_header_t **out_headers, size_t *out_count, struct field_facts *facts, const char **out_why)
+{
+    size_t size = count > FIELDS_SIZE_MAX ? SIZE_MAX : text_size(from, count);
+    if (size == SIZE_MAX) {
+        *out_why = "the fields are larger than 1 MiB";
+        return CASGI_EINVAL;
+    }
+    casgi_header_t *headers = arena_alloc(arena, (count + extra) * sizeof(*headers) + size);
+    if (!headers) {
+        return CASGI_ENOMEM;
+    }
+    char *at = (char *)(headers + count + extra);
+    size_t kept = 0;
+    *facts = (struct field_facts){ .content_length = -1 };
+    for (size_t i = 0; i < count; i++) {
+        bool keep = false;
+        const char *why = copy_field(&from[i], &at, &headers[kept]);
+        why = why ? why : sort_out(&headers[kept], facts, &keep);
+        if (why) {
+            *out_why = why;
+            return CASGI_EINVAL;
+        }
+        kept += keep;
+    }
+    *out_headers = headers;
+    *out_count = kept;
+    return 0;
+}

@@ -1,0 +1,211 @@
+/* exchange/private.h: what the files of this room share. Nobody else includes it. */
+#pragma once
+
+#include "exchange/exchange.h"
+
+enum response_state {
+    RESPONSE_IDLE,
+    RESPONSE_STARTED,  /* the start is kept; nothing has been given to the driver */
+    RESPONSE_BODY,     /* the head has been given to the driver */
+    RESPONSE_TRAILERS, /* the last body event was sent, trailers are due */
+    RESPONSE_COMPLETE,
+    RESPONSE_CUT, /* driver->abort was called while the task runs */
+};
+
+/* A piece of inbound body. Two sizes, both pooled. */
+struct chunk {
+    struct chunk *next;
+    size_t capacity;
+    size_t start; /* the first byte that was not handed out */
+    size_t end;
+    char data[]; /* one more than capacity, for a NUL */
+};
+
+enum chunk_class { CHUNK_SMALL, CHUNK_LARGE, CHUNK_CLASSES };
+
+#define CHUNK_SMALL_SIZE ((size_t)4096 - sizeof(struct chunk) - 1)
+#define CHUNK_LARGE_SIZE ((size_t)65536)
+
+struct inbound {
+    enum exchange_inbound state;
+    bool last_given;       /* an http.request with more_body false was handed out */
+    bool departed;         /* the client has ended its side after a whole request */
+    bool was_wanted;       /* driver->wanted was called */
+    struct task *receiver; /* waits in receive */
+    struct chunk *first;
+    struct chunk *last;
+    struct chunk *lent; /* what the last event points into */
+    size_t buffered;
+};
+
+struct outbound {
+    enum response_state state;
+    bool announced;      /* the start said: trailers */
+    bool refused;        /* a send got CASGI_EINVAL or CASGI_EPROTO */
+    bool waiting;        /* the sender waits for exchange_writable */
+    int code;            /* what every further send returns; 0: none */
+    int64_t sent;        /* of the content-length */
+    size_t unyielded;    /* bytes sent since the task last gave others a turn */
+    struct task *sender; /* whose event is being sent */
+    struct list queue;   /* struct turn: who waits to be the sender */
+    struct response_head head;
+    const casgi_header_t *trailers;
+    size_t trailer_count;
+};
+
+/* An answer of our own (a refusal, a 500), on its way without a task. */
+struct answer {
+    bool pending;
+    casgi_str_t rest;
+    struct loop_late late;
+};
+
+struct exchange_private {
+    casgi_receive_t receive;
+    casgi_send_t send;
+    struct task *task; /* NULL: not begun, or ended */
+    bool entered;      /* observers know of it */
+    bool over;         /* the driver has forgotten the exchange */
+    bool cancelled;    /* by exchange_cancel */
+    int failed_status; /* of exchange_body_failed; 0 */
+    struct inbound in;
+    struct outbound out;
+    struct answer answer;
+    struct state_view state;
+    char request_id[40];
+    char description[256];
+};
+
+/* One allocation. */
+struct exchange_whole {
+    struct exchange ex;
+    struct exchange_private priv;
+};
+
+struct exchange_pools {
+    struct list free; /* exchange.node */
+    size_t count;
+    struct chunk *chunks[CHUNK_CLASSES];
+    size_t chunk_counts[CHUNK_CLASSES];
+};
+
+static inline struct exchange *exchange_of(struct exchange_private *priv)
+{
+    return &LIST_ENTRY(priv, struct exchange_whole, priv)->ex;
+}
+
+static inline void observe_event(const struct exchange *ex, bool sent, const casgi_event_t *event, int result)
+{
+    for (struct exchange_observer *o = ex->host->observers; o; o = o->next) {
+        if (o->on_event) {
+            o->on_event(o, ex, sent, event, result);
+        }
+    }
+}
+
+/* ---- exchange.c ---- */
+
+/* The task's turn to fail: 0, or the code of its cancellation after one turn of the loop. */
+int exchange_check_cancelled(enum task_wait why);
+
+/* Cuts the response at once: driver->abort. Further sends return `code`. `failed`: by the application's fault. */
+void exchange_cut(struct exchange *ex, int code, const char *why, bool failed);
+
+/* Whether what the handler returned only says that it gave up: the client had gone, or it was cancelled. */
+bool exchange_gave_up(int result);
+
+/* The response is over for the application: what is left of the body is thrown away, receive says disconnect. */
+void exchange_completed(struct exchange *ex);
+
+/* The last step: observers, driver->end or abort, back to the pool. */
+void exchange_conclude(struct exchange *ex, bool whole);
+
+/* ---- body.c ---- */
+
+struct chunk *chunk_take(struct exchange_host *host, size_t size); /* NULL: out of memory */
+void chunk_give(struct exchange_host *host, struct chunk *chunk);
+void chunks_release(struct exchange_pools *pools);
+
+/* Throws away what is queued; how many bytes. */
+size_t inbound_drop(struct exchange *ex);
+void inbound_release(struct exchange *ex);
+void inbound_wake(struct exchange_private *priv);
+
+/* ---- receive.c ---- */
+
+int exchange_receive(casgi_receive_t *self, casgi_event_t *out_event);
+
+/* ---- send.c ---- */
+
+int exchange_send(casgi_send_t *self, const casgi_event_t *event);
+
+/* Notes why a send is refused; returns `code`. */
+int refuse(struct exchange *ex, int code, const char *why);
+
+/* [task] Waits until exchange_writable. `begun`: a part of the event has left, so a cancellation cuts the response. */
+int wait_for_room(struct exchange *ex, bool begun);
+
+/* The driver could not write: as if the client had gone. Returns what send returns. */
+int driver_failed(struct exchange *ex, int code);
+
+/* Whether `size` more bytes keep to the content-length; else refused, or cut if something is on the wire. */
+int account(struct exchange *ex, uint64_t size, bool last);
+
+/* Gives the head to the driver, if that was not done; `known`: the whole body's length, -1 if unknown. */
+int commit_head(struct exchange *ex, int64_t known);
+
+/* [task] Everything to the driver. `begun` as above. */
+int push(struct exchange *ex, const char *data, size_t size, bool last, bool begun);
+
+/* The last body event has been sent. */
+void body_done(struct exchange *ex);
+
+/* Bytes have been taken: counts them. */
+void count_sent(struct exchange *ex, size_t size);
+
+/* Whether the task has sent so much without waiting that others should have a turn. */
+bool owes_turn(struct exchange *ex);
+
+/* ---- response.c, fields.c ---- */
+
+int response_start(struct exchange *ex, const casgi_http_response_start_t *start);
+int response_trailers(struct exchange *ex, const casgi_http_response_trailers_t *trailers);
+int response_early_hint(struct exchange *ex, const casgi_http_response_early_hint_t *hint);
+
+/* false: HEAD, 204, 304. */
+bool response_allows_body(const struct exchange *ex, int status);
+
+/* Sets the head's fields: these and the server's own. CASGI_ENOMEM. */
+int response_add_defaults(struct exchange *ex, const casgi_header_t *headers, size_t count);
+
+/* What the application's fields say beside what is sent on. */
+struct field_facts {
+    int64_t content_length; /* -1: none */
+    bool close;             /* connection: close */
+};
+
+/* Copies the application's fields, checked and in lower case, into the arena, with room for `extra` more behind them;
+ * those of connection and framing are left out and told in *facts. 0; CASGI_EINVAL, with *out_why; CASGI_ENOMEM. */
+int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra,
+                casgi_header_t **out_headers, size_t *out_count, struct field_facts *facts, const char **out_why);
+
+/* Whether `list`, a comma-separated field value, has the token (in lower case). */
+bool field_has_token(casgi_str_t list, const char *token);
+
+/* ---- file.c ---- */
+
+int response_zerocopysend(struct exchange *ex, const casgi_http_response_zerocopysend_t *event);
+int response_pathsend(struct exchange *ex, const casgi_http_response_pathsend_t *event);
+
+/* ---- answer.c ---- */
+
+/* Answers by ourselves; ends in exchange_conclude, now or later. */
+void answer_begin(struct exchange *ex, int status);
+void answer_go_on(struct exchange *ex);
+
+/* ---- scope.c ---- */
+
+extern const casgi_scope_t scope_template;
+casgi_str_t scope_describe(void *ex);
+casgi_str_t scope_request_id(void *ex);
+bool scope_is_http_1_0(const casgi_scope_t *scope);

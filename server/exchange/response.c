@@ -1,0 +1,223 @@
+/* http.response.start, early hints and trailers: what the application says about its response, apart from its body. */
+#include "exchange/private.h"
+
+#include "base/httpchars.h"
+#include "base/httpdate.h"
+
+#include <string.h>
+
+static bool is_head(const struct exchange *ex)
+{
+    return casgi_str_equal(ex->scope.method, (casgi_str_t)CASGI_STR("HEAD"));
+}
+
+bool response_allows_body(const struct exchange *ex, int status)
+{
+    return status != 204 && status != 304 && !is_head(ex);
+}
+
+/* ---- fields of the server's own ---- */
+
+static bool has_field(const casgi_header_t *headers, size_t count, casgi_str_t name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (headers[i].name.len == name.len && !memcmp(headers[i].name.ptr, name.ptr, name.len)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t default_count(const struct exchange_host *host)
+{
+    return host->default_header_count + host->date_header;
+}
+
+/* Puts the defaults behind `count` fields, which have room for them. */
+static int append_defaults(struct exchange *ex, casgi_header_t *headers, size_t count)
+{
+    static const casgi_str_t date = CASGI_STR("date");
+    const struct exchange_host *host = ex->host;
+    size_t used = count;
+    if (host->date_header && !has_field(headers, count, date)) {
+        casgi_str_t now = arena_copy(&ex->arena, http_date()); /* the text changes when the second does */
+        if (!now.ptr) {
+            return CASGI_ENOMEM;
+        }
+        headers[used++] = (casgi_header_t){ date, now, { 0, 0 } };
+    }
+    for (size_t i = 0; i < host->default_header_count; i++) {
+        if (!has_field(headers, count, host->default_headers[i].name)) {
+            headers[used++] = host->default_headers[i];
+        }
+    }
+    ex->priv->out.head.headers = headers;
+    ex->priv->out.head.header_count = used;
+    return 0;
+}
+
+int response_add_defaults(struct exchange *ex, const casgi_header_t *headers, size_t count)
+{
+    casgi_header_t *all = arena_alloc(&ex->arena, (count + default_count(ex->host)) * sizeof(*all));
+    if (!all) {
+        return CASGI_ENOMEM;
+    }
+    memcpy(all, headers, count * sizeof(*all));
+    return append_defaults(ex, all, count);
+}
+
+/* ---- start ---- */
+
+static bool client_takes_trailers(const casgi_scope_t *scope)
+{
+    static const casgi_str_t te = CASGI_STR("te");
+    for (size_t i = 0; i < scope->header_count; i++) {
+        if (casgi_str_equal(scope->headers[i].name, te) && field_has_token(scope->headers[i].value, "trailers")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Trailers need a body without a length, and a client that said it reads them. */
+static bool sends_trailers(const struct exchange *ex, const struct response_head *head)
+{
+    return ex->driver->trailers && head->body_allowed && head->content_length < 0 && !scope_is_http_1_0(&ex->scope) &&
+           client_takes_trailers(&ex->scope);
+}
+
+int response_start(struct exchange *ex, const casgi_http_response_start_t *start)
+{
+    struct outbound *out = &ex->priv->out;
+    struct field_facts facts;
+    casgi_header_t *headers;
+    size_t count;
+    const char *why = NULL;
+    if (out->state != RESPONSE_IDLE) {
+        return refuse(ex, CASGI_EPROTO, "http.response.start was already sent");
+    }
+    if (start->status < 200 || start->status > 599) {
+        return refuse(ex, CASGI_EINVAL, "the status is not between 200 and 599");
+    }
+    int rc = fields_copy(&ex->arena, start->headers, start->header_count, default_count(ex->host), &headers, &count,
+                         &facts, &why);
+    rc = rc ? rc : append_defaults(ex, headers, count);
+    if (rc) {
+        return refuse(ex, rc, why);
+    }
+    struct response_head *head = &out->head;
+    head->status = start->status;
+    head->content_length = start->status == 204 ? -1 : facts.content_length;
+    head->body_allowed = response_allows_body(ex, start->status);
+    head->close = facts.close;
+    head->has_trailers = start->trailers && sends_trailers(ex, head);
+    out->announced = start->trailers;
+    out->state = RESPONSE_STARTED;
+    ex->record.status = start->status;
+    ex->record.started = ex->host->observers ? loop_clock() : loop_now(ex->host->loop);
+    return 0;
+}
+
+/* ---- early hints ---- */
+
+/* Hints that can no longer be sent, or not to this client, are left out: they are hints. */
+int response_early_hint(struct exchange *ex, const casgi_http_response_early_hint_t *hint)
+{
+    static const casgi_str_t name = CASGI_STR("link");
+    if (ex->priv->out.state > RESPONSE_BODY) {
+        return refuse(ex, CASGI_EPROTO, "http.response.early_hint after the last body");
+    }
+    for (size_t i = 0; i < hint->link_count; i++) {
+        if (!http_is_field_value(hint->links[i])) {
+            return refuse(ex, CASGI_EINVAL, "a link has a control character");
+        }
+    }
+    if (!hint->link_count || !ex->driver->inform || ex->priv->out.state > RESPONSE_STARTED ||
+        scope_is_http_1_0(&ex->scope)) {
+        return 0;
+    }
+    casgi_header_t *headers = arena_alloc(&ex->arena, hint->link_count * sizeof(*headers));
+    if (!headers) {
+        return CASGI_ENOMEM;
+    }
+    for (size_t i = 0; i < hint->link_count; i++) {
+        headers[i] = (casgi_header_t){ name, hint->links[i], { 0, 0 } };
+    }
+    int rc = ex->driver->inform(ex, 103, headers, hint->link_count);
+    return !rc || rc == CASGI_EAGAIN || rc == CASGI_ENOTSUP ? 0 : driver_failed(ex, rc);
+}
+
+/* ---- trailers ---- */
+
+/* What frames, routes or describes the message may not come after it (RFC 9110, section 6.5.1). */
+static bool may_trail(casgi_str_t name)
+{
+    static const casgi_str_t forbidden[] = {
+        CASGI_STR("trailer"),       CASGI_STR("host"),       CASGI_STR("content-encoding"), CASGI_STR("content-type"),
+        CASGI_STR("content-range"), CASGI_STR("set-cookie"), CASGI_STR("cache-control"),    CASGI_STR("te"),
+        CASGI_STR("authorization"),
+    };
+    for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
+        if (casgi_str_equal(name, forbidden[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Adds the event's fields, copied, to those of earlier ones. */
+static int gather_trailers(struct exchange *ex, const casgi_http_response_trailers_t *trailers)
+{
+    struct outbound *out = &ex->priv->out;
+    struct field_facts facts;
+    casgi_header_t *headers;
+    size_t count;
+    const char *why = NULL;
+    int rc = fields_copy(&ex->arena, trailers->headers, trailers->header_count, out->trailer_count, &headers, &count,
+                         &facts, &why);
+    if (rc) {
+        return refuse(ex, rc, why);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!may_trail(headers[i].name)) {
+            return refuse(ex, CASGI_EINVAL, "a field that may not be a trailer");
+        }
+    }
+    if (facts.content_length >= 0) {
+        return refuse(ex, CASGI_EINVAL, "a field that may not be a trailer");
+    }
+    if (out->trailer_count) {
+        memmove(headers + out->trailer_count, headers, count * sizeof(*headers));
+        memcpy(headers, out->trailers, out->trailer_count * sizeof(*headers));
+    }
+    out->trailers = headers;
+    out->trailer_count += count;
+    return 0;
+}
+
+int response_trailers(struct exchange *ex, const casgi_http_response_trailers_t *trailers)
+{
+    struct outbound *out = &ex->priv->out;
+    if (out->state != RESPONSE_TRAILERS) {
+        return refuse(ex, CASGI_EPROTO,
+                      out->announced ? "http.response.trailers before the last body"
+                                     : "http.response.trailers without trailers in the start");
+    }
+    size_t before = out->trailer_count;
+    int rc = gather_trailers(ex, trailers);
+    if (rc || trailers->more_trailers) {
+        return rc;
+    }
+    while ((rc = ex->driver->trailers(ex, out->trailers, out->trailer_count)) == CASGI_EAGAIN) {
+        rc = wait_for_room(ex, false);
+        if (rc) {
+            out->trailer_count = before; /* not sent: it may be sent again */
+            return rc;
+        }
+    }
+    if (rc) {
+        return driver_failed(ex, rc);
+    }
+    exchange_completed(ex);
+    return 0;
+}

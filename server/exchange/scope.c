@@ -1,0 +1,246 @@
+/* What the scope says: the target taken apart, the request's id, the extensions offered. */
+#include "exchange/private.h"
+
+#include "base/httpchars.h"
+#include "base/percent.h"
+#include "base/utf8.h"
+
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { REQUEST_ID_MAX = 128, ID_RANDOM = 12, ID_LEN = 22 };
+
+_Static_assert(ID_LEN < sizeof(((struct exchange_private *)0)->request_id), "an id of ours and its NUL");
+
+bool scope_is_http_1_0(const casgi_scope_t *scope)
+{
+    return casgi_str_equal(scope->http_version, (casgi_str_t)CASGI_STR("1.0"));
+}
+
+/* ---- extensions ---- */
+
+static bool offers_trailers(const struct exchange *ex)
+{
+    return ex->driver->trailers;
+}
+
+static bool offers_file(const struct exchange *ex)
+{
+    return ex->driver->file;
+}
+
+static bool offers_hints(const struct exchange *ex)
+{
+    return ex->driver->inform && !scope_is_http_1_0(&ex->scope);
+}
+
+static const void *get_extension(void *get_ctx, const char *name)
+{
+    static const struct {
+        const char *name;
+        bool (*offered)(const struct exchange *ex);
+    } extensions[] = {
+        { "http.response.trailers", offers_trailers },
+        { "http.response.zerocopysend", offers_file },
+        { "http.response.pathsend", offers_file },
+        { "http.response.early_hint", offers_hints },
+    };
+    for (size_t i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++) {
+        if (!strcmp(name, extensions[i].name)) {
+            return extensions[i].offered(get_ctx) ? extensions[i].name : NULL;
+        }
+    }
+    return NULL;
+}
+
+const casgi_scope_t scope_template = {
+    .type = CASGI_SCOPE_HTTP,
+    .type_name = CASGI_STR("http"),
+    .asgi_version = CASGI_STR("3.0"),
+    .asgi_spec_version = CASGI_STR("2.5"),
+    .http_version = CASGI_STR("1.1"),
+    .scheme = CASGI_STR("http"),
+    .query_string = CASGI_STR(""),
+    .root_path = CASGI_STR(""),
+    .client = { .port = -1 },
+    .server = { .port = -1 },
+    .get = get_extension,
+};
+
+/* ---- the target ---- */
+
+/* root_path and `text` in one. ptr NULL: out of memory. */
+static casgi_str_t prefixed(struct exchange *ex, casgi_str_t text)
+{
+    casgi_str_t root = ex->scope.root_path;
+    if (!root.len) {
+        return arena_copy(&ex->arena, text);
+    }
+    char *joined = arena_alloc(&ex->arena, root.len + text.len + 1);
+    if (!joined) {
+        return (casgi_str_t){ NULL, 0 };
+    }
+    memcpy(joined, root.ptr, root.len);
+    memcpy(joined + root.len, text.ptr, text.len);
+    joined[root.len + text.len] = '\0';
+    return (casgi_str_t){ joined, root.len + text.len };
+}
+
+/* The decoded path; the raw one itself, where decoding changes nothing. */
+static int decode_path(struct exchange *ex, casgi_str_t raw, casgi_str_t *out_path)
+{
+    size_t root = ex->scope.root_path.len;
+    casgi_str_t path = raw;
+    if (memchr(raw.ptr + root, '%', raw.len - root)) {
+        char *decoded = arena_alloc(&ex->arena, raw.len + 1);
+        if (!decoded) {
+            return CASGI_ENOMEM;
+        }
+        memcpy(decoded, raw.ptr, root);
+        size_t size;
+        int rc = percent_decode(decoded + root, (casgi_str_t){ raw.ptr + root, raw.len - root }, &size);
+        if (rc) {
+            return rc;
+        }
+        path = (casgi_str_t){ decoded, root + size };
+    }
+    if (!utf8_valid(path) || memchr(path.ptr, '\0', path.len)) {
+        return CASGI_EINVAL;
+    }
+    *out_path = path;
+    return 0;
+}
+
+int exchange_set_target(struct exchange *ex, casgi_str_t target)
+{
+    casgi_str_t path, raw = target, query = CASGI_STR("");
+    const char *mark = target.len ? memchr(target.ptr, '?', target.len) : NULL;
+    if (mark) {
+        raw.len = (size_t)(mark - target.ptr);
+        query = arena_copy(&ex->arena, (casgi_str_t){ mark + 1, target.len - raw.len - 1 });
+    }
+    if (!raw.len) {
+        raw = (casgi_str_t)CASGI_STR("/");
+    }
+    bool asterisk = raw.len == 1 && raw.ptr[0] == '*';
+    raw = asterisk ? (casgi_str_t)CASGI_STR("*") : prefixed(ex, raw);
+    if (!raw.ptr || !query.ptr) {
+        return CASGI_ENOMEM;
+    }
+    path = raw;
+    int rc = asterisk ? 0 : decode_path(ex, raw, &path);
+    if (rc) {
+        return rc;
+    }
+    ex->scope.path = path;
+    ex->scope.raw_path = raw;
+    ex->scope.query_string = query;
+    return 0;
+}
+
+/* ---- the request's id ---- */
+
+/* The next id of this process: random digits, then a counter. */
+static char next_id[ID_LEN];
+
+static void put_hex(char *out, size_t digits, uint64_t value)
+{
+    for (size_t i = 0; i < digits; i++) {
+        out[digits - 1 - i] = "0123456789abcdef"[value & 15];
+        value >>= 4;
+    }
+}
+
+static void seed_ids(void)
+{
+    uint64_t random;
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random)) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        random = (uint64_t)now.tv_nsec << 24 ^ (uint64_t)now.tv_sec << 14 ^ (uint64_t)getpid();
+    }
+    put_hex(next_id, ID_RANDOM, random);
+    memset(next_id + ID_RANDOM, '0', ID_LEN - ID_RANDOM);
+}
+
+/* Counts on the text itself. Past the last number come other random digits. */
+static void advance_id(void)
+{
+    for (size_t i = ID_LEN; i-- > ID_RANDOM;) {
+        if (next_id[i] == '9') {
+            next_id[i] = 'a';
+            return;
+        }
+        if (next_id[i] != 'f') {
+            next_id[i]++;
+            return;
+        }
+        next_id[i] = '0';
+    }
+    seed_ids();
+}
+
+/* The client's X-Request-ID, if it is one that may stand in a log. ptr NULL: none. */
+static casgi_str_t id_from_client(const casgi_scope_t *scope)
+{
+    static const casgi_str_t name = CASGI_STR("x-request-id");
+    for (size_t i = 0; i < scope->header_count; i++) {
+        const casgi_header_t *header = &scope->headers[i];
+        if (header->name.len == name.len && !memcmp(header->name.ptr, name.ptr, name.len)) {
+            casgi_str_t value = header->value;
+            bool sane = value.len && value.len <= REQUEST_ID_MAX && http_chars_all(value, HTTP_ID);
+            return sane ? value : (casgi_str_t){ NULL, 0 };
+        }
+    }
+    return (casgi_str_t){ NULL, 0 };
+}
+
+int exchange_set_request_id(struct exchange *ex)
+{
+    casgi_str_t id = id_from_client(&ex->scope);
+    if (!id.ptr) {
+        if (!next_id[0]) {
+            seed_ids();
+        }
+        char *own = ex->priv->request_id;
+        memcpy(own, next_id, ID_LEN);
+        own[ID_LEN] = '\0';
+        id = (casgi_str_t){ own, ID_LEN };
+        advance_id();
+    }
+    ex->scope.request_id = id;
+    return 0;
+}
+
+/* ---- for logs and crash reports ---- */
+
+casgi_str_t scope_request_id(void *owner)
+{
+    return ((struct exchange *)owner)->scope.request_id;
+}
+
+static size_t put_text(char *out, size_t room, casgi_str_t text)
+{
+    size_t size = text.len < room ? text.len : room;
+    if (size) {
+        memcpy(out, text.ptr, size);
+    }
+    return size;
+}
+
+/* Called from the crash handler too: only copies. */
+casgi_str_t scope_describe(void *owner)
+{
+    struct exchange *ex = owner;
+    char *out = ex->priv->description;
+    size_t room = sizeof(ex->priv->description) - 1 - REQUEST_ID_MAX / 2, size;
+    size = put_text(out, 20, ex->scope.method);
+    out[size++] = ' ';
+    size += put_text(out + size, room - size, ex->scope.raw_path);
+    out[size++] = ' ';
+    size += put_text(out + size, sizeof(ex->priv->description) - 1 - size, ex->scope.request_id);
+    out[size] = '\0';
+    return (casgi_str_t){ out, size };
+}

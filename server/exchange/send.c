@@ -1,0 +1,264 @@
+/* send: one event at a time, in order, each whole. */
+#include "exchange/private.h"
+
+enum { TURN_BYTES = 1 << 20 };
+
+/* Who waits to send: on the stack of the call. */
+struct turn {
+    struct list node; /* in outbound.queue */
+    struct task *task;
+};
+
+int refuse(struct exchange *ex, int code, const char *why)
+{
+    if (code == CASGI_EINVAL || code == CASGI_EPROTO) {
+        ex->priv->out.refused = true;
+        ex->record.refused = why;
+    }
+    return code;
+}
+
+/* ---- turns ---- */
+
+static void turn_pass(struct outbound *out)
+{
+    struct list *node = list_pop(&out->queue);
+    out->sender = node ? LIST_ENTRY(node, struct turn, node)->task : NULL;
+    if (out->sender) {
+        task_wake(out->sender);
+    }
+}
+
+/* Waits behind the others. */
+static int turn_wait(struct outbound *out, struct task *task)
+{
+    struct turn turn = { .task = task };
+    int rc = 0;
+    list_append(&out->queue, &turn.node);
+    while (!rc && out->sender != task) {
+        rc = task_park(TASK_WAIT_SEND);
+    }
+    if (rc && out->sender == task) {
+        turn_pass(out); /* cancelled just when its turn came */
+    } else if (rc) {
+        list_remove(&turn.node);
+    }
+    return rc;
+}
+
+static int turn_take(struct outbound *out, struct task *task)
+{
+    if (out->sender) {
+        return out->sender == task ? CASGI_EBUSY : turn_wait(out, task);
+    }
+    out->sender = task;
+    return 0;
+}
+
+/* ---- the way to the driver ---- */
+
+int driver_failed(struct exchange *ex, int code)
+{
+    if (!ex->record.error) {
+        ex->record.error = code;
+    }
+    if (!ex->priv->out.code) {
+        exchange_gone(ex, true);
+    }
+    return ex->priv->out.code;
+}
+
+int wait_for_room(struct exchange *ex, bool begun)
+{
+    struct outbound *out = &ex->priv->out;
+    int rc = 0;
+    out->unyielded = 0;
+    out->waiting = true;
+    while (!rc && out->waiting && !out->code) {
+        rc = task_park(TASK_WAIT_SEND);
+    }
+    out->waiting = false;
+    if (out->code) {
+        return out->code;
+    }
+    if (rc && begun) {
+        exchange_cut(ex, rc, "a send was cancelled in the midst of its event", false);
+    }
+    return rc;
+}
+
+int account(struct exchange *ex, uint64_t size, bool last)
+{
+    struct outbound *out = &ex->priv->out;
+    if (!out->head.body_allowed || out->head.content_length < 0) {
+        return 0;
+    }
+    uint64_t left = (uint64_t)(out->head.content_length - out->sent);
+    const char *why = size > left           ? "the body is longer than its content-length"
+                      : last && size < left ? "the body is shorter than its content-length"
+                                            : NULL;
+    if (!why) {
+        return 0;
+    }
+    if (out->state == RESPONSE_BODY) {
+        exchange_cut(ex, CASGI_EINVAL, why, true);
+    }
+    return refuse(ex, CASGI_EINVAL, why);
+}
+
+int commit_head(struct exchange *ex, int64_t known)
+{
+    struct outbound *out = &ex->priv->out;
+    struct response_head *head = &out->head;
+    if (out->state != RESPONSE_STARTED) {
+        return 0;
+    }
+    /* To a HEAD, or as a 304, an empty body says nothing about the length of the real one. */
+    bool telling = head->body_allowed || (known > 0 && head->status != 204 && head->status != 304);
+    if (head->content_length < 0 && !head->has_trailers && telling) {
+        head->content_length = known;
+    }
+    out->state = RESPONSE_BODY;
+    int rc = ex->driver->head(ex, head);
+    return rc ? driver_failed(ex, rc) : 0;
+}
+
+void count_sent(struct exchange *ex, size_t size)
+{
+    ex->record.bytes_out += size;
+    ex->priv->out.sent += (int64_t)size;
+    ex->priv->out.unyielded += size;
+}
+
+bool owes_turn(struct exchange *ex)
+{
+    if (ex->priv->out.unyielded < TURN_BYTES) {
+        return false;
+    }
+    ex->priv->out.unyielded = 0;
+    return true;
+}
+
+int push(struct exchange *ex, const char *data, size_t size, bool last, bool begun)
+{
+    for (;;) {
+        ssize_t taken = ex->driver->data(ex, data, size, last);
+        if (taken < 0 && taken != CASGI_EAGAIN) {
+            return driver_failed(ex, (int)taken);
+        }
+        if (taken == (ssize_t)size) {
+            count_sent(ex, size);
+            return 0;
+        }
+        if (taken > 0) {
+            count_sent(ex, (size_t)taken);
+            data += taken;
+            size -= (size_t)taken;
+            begun = true;
+        }
+        int rc = wait_for_room(ex, begun);
+        if (rc) {
+            return rc;
+        }
+    }
+}
+
+void body_done(struct exchange *ex)
+{
+    struct outbound *out = &ex->priv->out;
+    if (out->head.has_trailers) {
+        out->state = RESPONSE_TRAILERS;
+    } else {
+        exchange_completed(ex);
+    }
+}
+
+/* ---- http.response.body ---- */
+
+static int send_body(struct exchange *ex, const casgi_http_response_body_t *event)
+{
+    struct outbound *out = &ex->priv->out;
+    bool first = out->state == RESPONSE_STARTED, last = !event->more_body;
+    size_t size = event->body.len;
+    if (!first && out->state != RESPONSE_BODY) {
+        return refuse(ex, CASGI_EPROTO,
+                      out->state == RESPONSE_IDLE ? "http.response.body before http.response.start"
+                                                  : "http.response.body after the last one");
+    }
+    int rc = account(ex, size, last);
+    rc = rc ? rc : commit_head(ex, last ? (int64_t)size : -1);
+    if (rc) {
+        return rc;
+    }
+    size = out->head.body_allowed ? size : 0;
+    if (size || first || last) {
+        rc = push(ex, event->body.ptr, size, last && !out->head.has_trailers, first);
+    }
+    if (!rc && last) {
+        body_done(ex);
+    }
+    return rc;
+}
+
+/* ---- all events ---- */
+
+static int dispatch(struct exchange *ex, const casgi_event_t *event)
+{
+    struct outbound *out = &ex->priv->out;
+    if (out->state == RESPONSE_COMPLETE && out->announced && event->type == CASGI_HTTP_RESPONSE_TRAILERS) {
+        return 0; /* not for this client: its response is complete without them */
+    }
+    if (out->state == RESPONSE_COMPLETE) {
+        return refuse(ex, CASGI_EPROTO, "the response is complete");
+    }
+    if (out->code) {
+        return out->code;
+    }
+    switch (event->type) {
+    case CASGI_HTTP_RESPONSE_START:
+        return response_start(ex, &event->http_response_start);
+    case CASGI_HTTP_RESPONSE_BODY:
+        return send_body(ex, &event->http_response_body);
+    case CASGI_HTTP_RESPONSE_TRAILERS:
+        return response_trailers(ex, &event->http_response_trailers);
+    case CASGI_HTTP_RESPONSE_ZEROCOPYSEND:
+        return response_zerocopysend(ex, &event->http_response_zerocopysend);
+    case CASGI_HTTP_RESPONSE_PATHSEND:
+        return response_pathsend(ex, &event->http_response_pathsend);
+    case CASGI_HTTP_RESPONSE_EARLY_HINT:
+        return response_early_hint(ex, &event->http_response_early_hint);
+    case CASGI_HTTP_RESPONSE_PUSH:
+    case CASGI_HTTP_RESPONSE_DEBUG:
+        return CASGI_ENOTSUP;
+    default:
+        return refuse(ex, CASGI_EINVAL, "this event type cannot be sent here");
+    }
+}
+
+static int send_in_turn(struct exchange *ex, const casgi_event_t *event)
+{
+    struct outbound *out = &ex->priv->out;
+    struct task *task = task_current();
+    if (!task) {
+        return CASGI_EWRONGTHREAD;
+    }
+    int rc = exchange_check_cancelled(TASK_WAIT_SEND);
+    rc = rc ? rc : turn_take(out, task);
+    if (rc) {
+        return rc;
+    }
+    rc = dispatch(ex, event);
+    turn_pass(out);
+    if (!rc && owes_turn(ex)) {
+        (void)task_interface.yield(); /* a cancellation that comes now is told by the next call */
+    }
+    return rc;
+}
+
+int exchange_send(casgi_send_t *self, const casgi_event_t *event)
+{
+    struct exchange *ex = exchange_of(LIST_ENTRY(self, struct exchange_private, send));
+    int rc = send_in_turn(ex, event);
+    observe_event(ex, true, event, rc);
+    return rc;
+}
