@@ -21,20 +21,21 @@ struct http1_buffers {
  * outlives them. Zero disables a limit. */
 struct http1_host {
     struct exchange_host *exchanges;
-    size_t head_limit;          /* bytes of a request head: 431; of its first line alone: 414 */
-    size_t header_count_limit;  /* 431 */
-    uint64_t body_rate;         /* bytes a second at least, after body_grace, counted only while a task waits: 408 */
-    uint64_t body_grace;        /* microseconds */
-    size_t drain_limit;         /* of a body nobody read: read and thrown away before the connection is reused; else closed */
-    casgi_str_t scheme;         /* "http", "https" */
-    casgi_address_t server;     /* of the listener; used where a connection has none of its own */
+    size_t head_limit;         /* bytes of a request head: 431; of its first line alone: 414 */
+    size_t header_count_limit; /* 431 */
+    uint64_t body_rate;        /* bytes a second at least, after body_grace, counted only while a task waits: 408 */
+    uint64_t body_grace;       /* microseconds */
+    size_t drain_limit;        /* bytes of a body nobody read: so much is thrown away for the connection's sake, else it
+                                  is closed; 0: none */
+    casgi_str_t scheme;        /* "http", "https" */
+    casgi_address_t server;    /* of the listener; used where a connection has none of its own */
     casgi_str_t root_path;
     /* Asked before a request begins; 0: go on; else the status to refuse with (503). May be NULL. */
     int (*admit)(struct http1_host *host);
     /* The connection is over; its memory goes when this returns. May be NULL. */
     void (*closed)(struct http1_host *host, struct http1 *connection);
-    /* A connection that was told http1_drain has become idle, with nothing of a next request read, and its last response
-     * did not announce "connection: close": hand it over or close it, now or later. NULL: http1 closes it. */
+    /* A connection that was told http1_drain has become idle, with nothing of a next request read, and its last
+     * response did not announce "connection: close": hand it over or close it, now or later. NULL: http1 closes it. */
     void (*on_drained)(struct http1_host *host, struct http1 *connection);
     /* A refused request: one log line. `offset`: of the byte at fault, from the request's first; reason: static text.
      * May be NULL. */
