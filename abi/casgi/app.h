@@ -241,11 +241,15 @@ CASGI_EXTERN_C_BEGIN
 
 /* Exports the module: its name, its version, and pointers to its application records. Once per module, at file level.
  * It and CASGI_APP_RECORD end with a semicolon of yours, CASGI_APP and CASGI_APP_WITH without. */
-#define CASGI_MODULE(module_name, module_version, ...)                                                   \
+#define CASGI_MODULE(module_name, module_version, ...) \
+    CASGI_MODULE_NEEDS(module_name, module_version, NULL, __VA_ARGS__)
+
+/* The same for a module that cannot do without some interfaces: `needs` is a NULL-terminated array of their names. */
+#define CASGI_MODULE_NEEDS(module_name, module_version, needs, ...)                                      \
     static const casgi_app_record_t *const casgi_module_apps_[] = { __VA_ARGS__, NULL };                 \
     CASGI_MODULE_LINKAGE_ CASGI_EXPORT const casgi_module_t casgi_module_1;                              \
     const casgi_module_t casgi_module_1 = { CASGI_MODULE_MAGIC, sizeof(casgi_module_t), CASGI_ABI_MINOR, \
-                                            module_name,        module_version,         NULL,            \
+                                            module_name,        module_version,         needs,           \
                                             casgi_module_apps_, &casgi_imports_,        { 0 } }
 
 /* Exports a module with one application called "app": an http handler, or with CASGI_APP_WITH one with other flags. */
