@@ -31,7 +31,12 @@ static int counter_open(struct counter *counter)
 {
     char text[32] = "";
     counter->file = counter->path ? open(counter->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644) : open_nameless();
-    if (counter->file < 0 || pread(counter->file, text, sizeof(text) - 1, 0) < 0) {
+    if (counter->file < 0) {
+        return -1;
+    }
+    if (pread(counter->file, text, sizeof(text) - 1, 0) < 0) {
+        (void)close(counter->file);
+        counter->file = -1;
         return -1;
     }
     counter->visits = strtoul(text, NULL, 10);
