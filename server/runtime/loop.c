@@ -6,6 +6,8 @@
  * polls, without waiting if tasks are left. */
 #include "runtime/internal.h"
 
+#include "base/log.h"
+
 #include <stdlib.h>
 #include <time.h>
 
@@ -153,6 +155,7 @@ static void on_prepare(uv_prepare_t *prepare)
     uint64_t before = loop->resumes;
     run_batch(loop);
     set_idle(loop);
+    log_flush();
     if (loop->resumes != before && loop->alarm_due != UINT64_MAX) {
         uv_update_time(&loop->uv); /* else the poll would wait longer by the time the tasks took */
     }
@@ -241,6 +244,13 @@ static size_t stack_size_for(size_t wanted)
     return size;
 }
 
+static casgi_str_t running_request(void)
+{
+    const struct task *task = task_running();
+    casgi_str_t nothing = { NULL, 0 };
+    return task && task->request_id ? task->request_id(task->owner) : nothing;
+}
+
 static void init_fields(struct loop *loop, const struct loop_options *options)
 {
     list_init(&loop->late);
@@ -255,6 +265,7 @@ static void init_fields(struct loop *loop, const struct loop_options *options)
     stack_pool_init(&loop->stacks, stack_size_for(options->stack_size), sizeof(struct task));
     expiry_setup(loop);
     coroutine_setup();
+    log_set_request_source(running_request);
 }
 
 int loop_new(const struct loop_options *options, struct loop **out_loop)

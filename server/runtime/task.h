@@ -70,7 +70,7 @@ int task_park(enum task_wait why) __attribute__((warn_unused_result));
 void task_park_uncancelable(enum task_wait why);
 
 /* [task] Lets every other ready task run once. 0, CASGI_ECANCELED, CASGI_ETIMEDOUT. */
-int task_yield(void) __attribute__((warn_unused_result));
+int task_yield(void);
 
 /* [task] 0, or the code a suspending call would return now. Does not suspend. */
 int task_check(void) __attribute__((warn_unused_result));

@@ -17,8 +17,8 @@
 int setup_loop(void **state);
 int teardown_loop(void **state);
 
-/* Runs fn(arg) as a task and turns the loop, letting fake time pass, until it has ended; returns its result. Fails if it
- * has not ended after a fake hour. */
+/* Runs fn(arg) as a task and turns the loop, letting fake time pass, until it has ended; returns its result. Fails if
+ * it has not ended after a fake hour. */
 int run_task(struct loop *loop, casgi_task_fn_t fn, void *arg);
 
 /* Runs what is ready, without letting time pass. */

@@ -1,0 +1,204 @@
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=mmap */
+/* Every allocation fails in turn: the call returns CASGI_ENOMEM, nothing leaks, and the next attempt works. */
+#include "support.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+static int fail_at; /* the how-manyth allocation from now fails; 0: none */
+static int counted;
+
+static int fails(void)
+{
+    return ++counted == fail_at;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__real_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void *__wrap_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset);
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return fails() ? NULL : __real_realloc(old, size);
+}
+
+void *__wrap_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    if (fails()) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return __real_mmap(where, size, protection, flags, fd, offset);
+}
+
+static void fail_next(int which)
+{
+    fail_at = which;
+    counted = 0;
+}
+
+static void test_memory__loop_new_fails_cleanly(void **state)
+{
+    struct loop_options options = { .fake_clock = true };
+    struct loop *loop;
+    int failures = 0;
+    (void)state;
+    for (int which = 1; which < 20; which++) {
+        fail_next(which);
+        int rc = loop_new(&options, &loop);
+        fail_next(0);
+        if (!rc) {
+            loop_free(loop);
+            break;
+        }
+        failures++;
+        assert_null(loop_current());
+    }
+    assert_true(failures >= 3);
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void test_memory__spawn_fails_and_the_next_works(void **state)
+{
+    struct task *task;
+    fail_next(1); /* the region's record */
+    assert_int_equal(task_spawn(*state, nothing, NULL, NULL, &task), CASGI_ENOMEM);
+    fail_next(0);
+    assert_int_equal(task_count(*state), 0);
+    assert_int_equal(task_spawn(*state, nothing, NULL, NULL, &task), 0);
+    settle(*state);
+}
+
+static void test_memory__a_large_region_that_cannot_be_mapped_becomes_a_small_one(void **state)
+{
+    fail_next(2); /* the region */
+    assert_int_equal(task_spawn(*state, nothing, NULL, NULL, NULL), 0);
+    fail_next(0);
+    settle(*state);
+}
+
+static int begin_deadline(void *arg)
+{
+    casgi_deadline_t deadline;
+    fail_next(*(int *)arg);
+    int rc = casgi_deadline_begin(&deadline, 100);
+    fail_next(0);
+    return rc;
+}
+
+static void test_memory__a_deadline_that_cannot_begin_says_so(void **state)
+{
+    for (int which = 1; which <= 2; which++) {
+        assert_int_equal(run_task(*state, begin_deadline, &which), CASGI_ENOMEM);
+    }
+}
+
+static int sleep_without_memory(void *arg)
+{
+    fail_next(*(int *)arg);
+    int rc = casgi_sleep(10);
+    fail_next(0);
+    return rc;
+}
+
+static void test_memory__a_sleep_that_cannot_begin_says_so(void **state)
+{
+    int which = 1;
+    assert_int_equal(run_task(*state, sleep_without_memory, &which), CASGI_ENOMEM);
+}
+
+static int make_things(void *arg)
+{
+    int which = *(int *)arg;
+    casgi_waiter_t *waiter;
+    fail_next(which);
+    int rc = casgi_waiter_new(&waiter);
+    fail_next(0);
+    return rc;
+}
+
+static void test_memory__a_waiter_that_cannot_be_made_says_so(void **state)
+{
+    int which = 1;
+    assert_int_equal(run_task(*state, make_things, &which), CASGI_ENOMEM);
+}
+
+static void never(void *arg)
+{
+    (void)arg;
+    fail();
+}
+
+static int defer_without_memory(void *arg)
+{
+    (void)arg;
+    fail_next(1);
+    int rc = casgi_defer(never, NULL);
+    fail_next(0);
+    return rc;
+}
+
+static void test_memory__a_defer_that_fails_registers_nothing(void **state)
+{
+    assert_int_equal(run_task(*state, defer_without_memory, NULL), CASGI_ENOMEM);
+}
+
+static int use_everything(void *arg)
+{
+    casgi_task_t *task;
+    casgi_deadline_t deadline;
+    (void)arg;
+    int rc = casgi_deadline_begin(&deadline, 1000);
+    rc = rc ? rc : casgi_create_task(nothing, NULL, NULL, &task);
+    rc = rc ? rc : casgi_join(task, NULL);
+    rc = rc ? rc : casgi_sleep(1);
+    return rc ? rc : casgi_deadline_end(&deadline);
+}
+
+static void test_memory__after_warm_up_nothing_is_allocated(void **state)
+{
+    assert_int_equal(run_task(*state, use_everything, NULL), 0);
+    struct task_options options = { .name = "warm" };
+    fail_next(-1);
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(task_start(*state, use_everything, NULL, &options, NULL), 0);
+        loop_advance(*state, 2000);
+    }
+    assert_int_equal(counted, 0);
+    assert_int_equal(task_count(*state), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory__loop_new_fails_cleanly),
+        LOOP_TEST(test_memory__spawn_fails_and_the_next_works),
+        LOOP_TEST(test_memory__a_large_region_that_cannot_be_mapped_becomes_a_small_one),
+        LOOP_TEST(test_memory__a_deadline_that_cannot_begin_says_so),
+        LOOP_TEST(test_memory__a_sleep_that_cannot_begin_says_so),
+        LOOP_TEST(test_memory__a_waiter_that_cannot_be_made_says_so),
+        LOOP_TEST(test_memory__a_defer_that_fails_registers_nothing),
+        LOOP_TEST(test_memory__after_warm_up_nothing_is_allocated),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
