@@ -4,7 +4,9 @@
 #include "base/log.h"
 #include "module/loader.h"
 #include "module/resolve.h"
+#include "runtime/fdwatch.h"
 #include "runtime/task.h"
+#include "runtime/threads.h"
 
 #include <string.h>
 
@@ -38,6 +40,8 @@ static const struct {
     { "casgi.tasks/1", &task_interface, offsetof(casgi_imports_t, tasks) },
     { "casgi.log/1", &log_interface, offsetof(casgi_imports_t, log) },
     { "casgi.modules/1", &modules_interface, offsetof(casgi_imports_t, modules) },
+    { "casgi.threads/1", &threads_interface, offsetof(casgi_imports_t, threads) },
+    { "casgi.fd/1", &fd_interface, offsetof(casgi_imports_t, fd) },
 };
 
 static const void *get(const casgi_host_t *host, const char *name)
