@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include "runtime/fdwatch.h"
 #include "runtime/threads.h"
 
 #include <dirent.h>
@@ -58,6 +59,7 @@ int setup_world(void **state)
     }
     casgi_imports_.tasks = &task_interface;
     casgi_imports_.threads = &threads_interface;
+    casgi_imports_.fd = &fd_interface;
     *state = world.loop;
     return 0;
 }
