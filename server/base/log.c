@@ -117,9 +117,11 @@ bool log_colors(enum log_stream stream)
     return stream_colors[stream];
 }
 
-void log_set_request(casgi_str_t request_id)
+casgi_str_t log_set_request(casgi_str_t request_id)
 {
+    casgi_str_t before = request;
     request = request_id;
+    return before;
 }
 
 void log_set_request_source(casgi_str_t (*source)(void))

@@ -38,8 +38,9 @@ bool log_colors(enum log_stream stream);
 void log_print(int level, const char *format, ...) CASGI_PRINTF(2, 3);
 void log_printv(int level, const char *format, va_list args) CASGI_PRINTF(2, 0);
 
-/* What every line logged by this thread is tagged with: the id of the running request; ptr NULL: nothing. Borrowed. */
-void log_set_request(casgi_str_t request_id);
+/* What every line logged by this thread is tagged with: the id of the running request; ptr NULL: nothing. Borrowed.
+ * Returns what it was before. */
+casgi_str_t log_set_request(casgi_str_t request_id);
 
 /* Asked for that id whenever a line is printed by a thread that has set none, so that a switch of tasks costs nothing.
  * May be called on any thread; gives ptr NULL for nothing. NULL: nobody is asked. */
