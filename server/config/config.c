@@ -66,10 +66,10 @@ static int load_env_file(struct parser *parser)
     const char *path = parser->config.env_file ? parser->config.env_file : getenv("CASGI_ENV_FILE");
     casgi_error_t reason;
     int rc = path && *path ? env_file_load(path, &reason) : 0;
-    if (rc) {
-        (void)error_set(parser->error, rc, "--env-file: %s", reason.message);
+    if (!rc) {
+        return 0;
     }
-    return rc == CASGI_ENOMEM ? rc : rc ? CASGI_EINVAL : 0;
+    return error_set(parser->error, rc == CASGI_ENOMEM ? rc : CASGI_EINVAL, "--env-file: %s", reason.message);
 }
 
 static int set_defaults(struct parser *parser)
