@@ -1,6 +1,7 @@
 #include "module/resolve.h"
 
 #include "base/error.h"
+#include "base/nearest.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -69,6 +70,19 @@ static int found(const char *path, size_t size, const char *spec, enum resolve_k
 
 /* ---- ready-made applications ---- */
 
+/* Calls fn with a folder named from where the running program lies. */
+static bool beside_program(const char *name, bool (*fn)(const char *folder, void *arg), void *arg)
+{
+    char program[PATH_MAX], folder[PATH_MAX];
+    ssize_t size = readlink("/proc/self/exe", program, sizeof(program));
+    const char *slash = size > 0 ? memrchr(program, '/', (size_t)size) : NULL;
+    if (!slash) {
+        return false;
+    }
+    int length = snprintf(folder, sizeof(folder), "%.*s/%s", (int)(slash - program), program, name);
+    return length > 0 && (size_t)length < sizeof(folder) && fn(folder, arg);
+}
+
 /* Calls fn with each folder of ready-made applications, in order, until it returns true. */
 static bool each_folder(bool (*fn)(const char *folder, void *arg), void *arg)
 {
@@ -82,15 +96,7 @@ static bool each_folder(bool (*fn)(const char *folder, void *arg), void *arg)
         }
         list += size + (list[size] == ':');
     }
-    ssize_t size = readlink("/proc/self/exe", folder, sizeof(folder) - 1);
-    char *slash = size > 0 ? memrchr(folder, '/', (size_t)size) : NULL;
-    if (slash && slash + sizeof("/apps") <= folder + sizeof(folder)) {
-        memcpy(slash, "/apps", sizeof("/apps"));
-        if (fn(folder, arg)) {
-            return true;
-        }
-    }
-    return fn(CASGI_LIBDIR, arg);
+    return beside_program("../lib/casgi", fn, arg) || beside_program("apps", fn, arg) || fn(CASGI_LIBDIR, arg);
 }
 
 /* A search by name: what is looked for, and where it was found. */
@@ -107,39 +113,15 @@ static bool look_into(const char *folder, void *arg)
     return length > 0 && (size_t)length < sizeof(search->path) && access(search->path, F_OK) == 0;
 }
 
+#define NAME_SIZE 64
+
 /* The names of all ready-made applications, each once, and the one most like what was asked for. */
 struct names {
-    const char *wanted;
-    size_t wanted_size;
+    char wanted[NAME_SIZE];
     char list[600]; /* "inspect, mount" */
     size_t used;
-    char nearest[64];
-    size_t distance;
+    char nearest[NAME_SIZE]; /* "": none is near */
 };
-
-/* How many letters must be put in, left out or changed to make one of the other (Levenshtein). */
-static size_t edit_distance(const char *a, size_t a_size, const char *b, size_t b_size)
-{
-    size_t row[65];
-    if (b_size > 64) {
-        return SIZE_MAX;
-    }
-    for (size_t j = 0; j <= b_size; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; i <= a_size; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_size; j++) {
-            size_t above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-            best = above + 1 < best ? above + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            diagonal = above;
-            row[j] = best;
-        }
-    }
-    return row[b_size];
-}
 
 static bool listed(const struct names *names, const char *name, size_t size)
 {
@@ -161,35 +143,37 @@ static void add_name(struct names *names, const char *file)
         return;
     }
     size -= strlen(".so");
-    if (size >= sizeof(names->nearest) || listed(names, file, size) || names->used + size + 3 > sizeof(names->list)) {
+    if (size >= NAME_SIZE || listed(names, file, size) || names->used + size + 3 > sizeof(names->list)) {
         return;
     }
     names->used += (size_t)snprintf(names->list + names->used, sizeof(names->list) - names->used, "%s%.*s",
                                     names->used ? ", " : "", (int)size, file);
-    size_t distance = edit_distance(names->wanted, names->wanted_size, file, size);
-    if (distance < names->distance) {
-        names->distance = distance;
-        (void)snprintf(names->nearest, sizeof(names->nearest), "%.*s", (int)size, file);
+    char name[NAME_SIZE];
+    (void)snprintf(name, sizeof(name), "%.*s", (int)size, file);
+    bool nearer =
+        !names->nearest[0] || word_distance(names->wanted, name) < word_distance(names->wanted, names->nearest);
+    if (word_is_near(names->wanted, name) && nearer) {
+        memcpy(names->nearest, name, sizeof(name));
     }
 }
 
 static bool collect(const char *folder, void *arg)
 {
-    DIR *directory = opendir(folder);
-    if (directory) {
-        const struct dirent *entry;
-        while ((entry = readdir(directory)) != NULL) {
-            add_name(arg, entry->d_name);
-        }
-        (void)closedir(directory);
+    struct dirent **entries = NULL;
+    int count = scandir(folder, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        add_name(arg, entries[i]->d_name);
+        free(entries[i]);
     }
+    free(entries);
     return false;
 }
 
 static int not_found(const char *spec, size_t size, casgi_error_t *error)
 {
     char beside[PATH_MAX];
-    struct names names = { .wanted = spec, .wanted_size = size, .distance = SIZE_MAX };
+    struct names names = { .used = 0 };
+    (void)snprintf(names.wanted, sizeof(names.wanted), "%.*s", (int)size, spec);
     (void)each_folder(collect, &names);
     (void)snprintf(beside, sizeof(beside), "%.*s.so", (int)size, spec);
     if (access(beside, F_OK) == 0) {
@@ -202,7 +186,7 @@ static int not_found(const char *spec, size_t size, casgi_error_t *error)
                          "; a file of your own ends in .so or .c, or has a / in it",
                          (int)size, spec);
     }
-    if (names.distance <= 1 + size / 3) {
+    if (names.nearest[0]) {
         return error_set(error, CASGI_ENOENT,
                          "no ready-made application is called %.*s; did you mean %s? There are: %s", (int)size, spec,
                          names.nearest, names.list);
