@@ -1,0 +1,238 @@
+#include "worker/impl.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "net/address.h"
+#include "net/listen.h"
+#include "net/stream.h"
+#include "worker/handover.h"
+#include "worker/watcher.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    BATCH_MAX = 64,          /* connections of one turn: others wait as well */
+    PAUSE = 100000,          /* microseconds without accepting when descriptors or memory are short */
+    BODY_GRACE = 5000000,    /* microseconds before the body rate counts */
+    DRAIN_LIMIT = 256 * 1024 /* bytes of an unread body that are worth a connection */
+};
+
+struct acceptor {
+    struct worker *worker;
+    struct http1_host host;
+    struct watcher *watcher; /* NULL: accepts no more */
+    struct timer pause;
+    bool wildcard;
+    bool short_of; /* descriptors or memory: said once, until a connection is accepted again */
+};
+
+/* ---- what http1 asks and tells ---- */
+
+static int on_admit(struct http1_host *host)
+{
+    const struct acceptor *acceptor = host->data;
+    const struct worker *worker = acceptor->worker;
+    uint64_t limit = worker->config->limit_concurrency;
+    return limit && worker->exchanges.running >= limit ? 503 : 0;
+}
+
+static void on_connection_closed(struct http1_host *host, struct http1 *connection)
+{
+    struct acceptor *acceptor = host->data;
+    (void)connection;
+    acceptor->worker->connection_count--;
+    if (acceptor->worker->phase == PHASE_DRAINING) {
+        worker_check(acceptor->worker);
+    }
+}
+
+static void on_drained(struct http1_host *host, struct http1 *connection)
+{
+    struct acceptor *acceptor = host->data;
+    if (!handover_offer(acceptor->worker->handover)) {
+        http1_close(connection);
+    }
+}
+
+static void on_refused(struct http1_host *host, casgi_address_t client, int status, size_t offset, const char *reason)
+{
+    (void)host;
+    if (client.port >= 0) {
+        log_print(CASGI_LOG_WARNING, "%s:%d - refused with %d at byte %zu: %s", client.host.ptr, (int)client.port,
+                  status, offset, reason);
+    } else {
+        log_print(CASGI_LOG_WARNING, "unix - refused with %d at byte %zu: %s", status, offset, reason);
+    }
+}
+
+/* ---- connections ---- */
+
+/* Where every address is listened on, only the connection knows its own end. */
+static void find_local(const struct acceptor *acceptor, int fd, bool adopted, struct address *out)
+{
+    struct sockaddr_storage name;
+    socklen_t size = sizeof(name);
+    out->view = (casgi_address_t){ .port = -1 };
+    if ((acceptor->wildcard || adopted) && getsockname(fd, (struct sockaddr *)&name, &size) == 0) {
+        address_from(out, &name, size);
+    }
+}
+
+/* Owns `fd`. */
+static void open_connection(struct acceptor *acceptor, int fd, const struct address *client,
+                            const struct address *local)
+{
+    struct worker *worker = acceptor->worker;
+    struct stream *stream;
+    struct http1 *connection;
+    if (stream_open_fd(worker->loop, fd, &stream)) {
+        close(fd);
+        return;
+    }
+    if (http1_open(&acceptor->host, stream, client->view, local->view, &worker->connections, &connection)) {
+        stream_close(stream, true);
+        return;
+    }
+    worker->connection_count++;
+}
+
+void acceptor_adopt(struct acceptor *acceptor, int fd)
+{
+    struct sockaddr_storage name;
+    socklen_t size = sizeof(name);
+    struct address client = { .view = { .port = -1 } }, local;
+    if (getpeername(fd, (struct sockaddr *)&name, &size) == 0) {
+        address_from(&client, &name, size);
+    }
+    find_local(acceptor, fd, true, &local);
+    open_connection(acceptor, fd, &client, &local);
+}
+
+/* ---- accepting ---- */
+
+static void on_pause_over(struct timer *timer)
+{
+    struct acceptor *acceptor = (struct acceptor *)(void *)((char *)timer - offsetof(struct acceptor, pause));
+    if (acceptor->watcher) {
+        (void)watcher_want(acceptor->watcher, WATCHER_READ);
+    }
+}
+
+/* No descriptors or memory: those that wait in the kernel's queue are accepted when there are some again. */
+static void pause_accepting(struct acceptor *acceptor, int number)
+{
+    if (!acceptor->short_of) {
+        acceptor->short_of = true;
+        log_print(CASGI_LOG_ERROR, "No connection can be accepted: %s (%s); new ones wait",
+                  error_text(CASGI_ESYSTEM(number)), error_name(CASGI_ESYSTEM(number)));
+    }
+    acceptor->pause.fn = on_pause_over;
+    if (timer_set(acceptor->worker->loop, &acceptor->pause, PAUSE) == 0) {
+        (void)watcher_want(acceptor->watcher, 0);
+    }
+}
+
+static bool is_shortage(int number)
+{
+    return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
+}
+
+/* One connection. false: there is none now. */
+static bool accept_one(struct acceptor *acceptor)
+{
+    struct sockaddr_storage name;
+    socklen_t size = sizeof(name);
+    struct address client, local;
+    int fd = accept4(watcher_fd(acceptor->watcher), (struct sockaddr *)&name, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) {
+        if (is_shortage(errno)) {
+            pause_accepting(acceptor, errno);
+            return false;
+        }
+        return errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
+    }
+    acceptor->short_of = false;
+    address_from(&client, &name, size);
+    find_local(acceptor, fd, false, &local);
+    open_connection(acceptor, fd, &client, &local);
+    return true;
+}
+
+static void on_readable(void *data, int events)
+{
+    struct acceptor *acceptor = data;
+    (void)events;
+    for (int i = 0; i < BATCH_MAX && acceptor->watcher; i++) {
+        if (!accept_one(acceptor)) {
+            break;
+        }
+    }
+}
+
+/* ---- the interface ---- */
+
+static void set_up_host(struct acceptor *acceptor, const struct listen_socket *socket)
+{
+    struct worker *worker = acceptor->worker;
+    const struct config *config = worker->config;
+    struct http1_host *host = &acceptor->host;
+    host->exchanges = &worker->exchanges;
+    host->head_limit = config->limit_head_size;
+    host->header_count_limit = config->limit_header_count;
+    host->body_rate = config->limit_body_rate;
+    host->body_grace = BODY_GRACE;
+    host->drain_limit = DRAIN_LIMIT;
+    host->scheme = casgi_str("http");
+    host->server = socket->address.view;
+    host->root_path = casgi_str(config->root_path ? config->root_path : "");
+    host->admit = on_admit;
+    host->closed = on_connection_closed;
+    host->on_drained = on_drained;
+    host->refused = on_refused;
+    host->data = acceptor;
+    http1_host_init(host, worker->loop, config->timeout_head, config->timeout_keep_alive, config->timeout_write);
+}
+
+int acceptor_new(struct worker *worker, struct listen_socket *socket, struct acceptor **out)
+{
+    struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
+    if (!acceptor) {
+        return CASGI_ENOMEM;
+    }
+    acceptor->worker = worker;
+    acceptor->wildcard = socket->wildcard;
+    int rc = watcher_open(worker->loop, socket->fd, on_readable, acceptor, &acceptor->watcher);
+    if (rc) {
+        free(acceptor);
+        return rc;
+    }
+    socket->fd = -1;
+    set_up_host(acceptor, socket);
+    *out = acceptor;
+    return 0;
+}
+
+int acceptor_start(struct acceptor *acceptor)
+{
+    return watcher_want(acceptor->watcher, WATCHER_READ);
+}
+
+void acceptor_stop(struct acceptor *acceptor)
+{
+    timer_clear(acceptor->worker->loop, &acceptor->pause);
+    watcher_close(acceptor->watcher);
+    acceptor->watcher = NULL;
+}
+
+void acceptor_free(struct acceptor *acceptor)
+{
+    if (acceptor) {
+        acceptor_stop(acceptor);
+        http1_host_release(&acceptor->host);
+        free(acceptor);
+    }
+}

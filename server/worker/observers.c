@@ -1,0 +1,133 @@
+#include "worker/impl.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "observe/access.h"
+#include "observe/trace_events.h"
+#include "worker/orders.h"
+
+#include <stdlib.h>
+
+struct observers {
+    struct worker *worker;
+    struct access_options access_options;
+    struct exchange_observer *access; /* NULL: no access log */
+    struct exchange_observer *trace;  /* NULL: not traced */
+    struct exchange_observer count;   /* --limit-max-requests */
+    struct exchange_observer failures;
+    struct loop_late retire;
+};
+
+/* ---- the application's failures ---- */
+
+static void on_failure(struct exchange_observer *self, const struct exchange *ex)
+{
+    const struct exchange_record *record = &ex->record;
+    char path[512];
+    (void)self;
+    if (!record->failed) {
+        return;
+    }
+    log_escape(path, sizeof(path), ex->scope.raw_path);
+    log_print(CASGI_LOG_ERROR, "\"%s %s\" failed: %s (%s)", ex->scope.method.ptr ? ex->scope.method.ptr : "-", path,
+              record->why ? record->why : error_text(record->app_result),
+              error_name(record->app_result ? record->app_result : record->error));
+}
+
+/* ---- so many requests, and no more ---- */
+
+/* Another worker is to take over, or, without a supervisor, the process ends. */
+static void on_retire(struct loop_late *late)
+{
+    struct observers *observers = (struct observers *)(void *)((char *)late - offsetof(struct observers, retire));
+    struct worker *worker = observers->worker;
+    log_print(CASGI_LOG_WARNING, "The limit of %llu requests is reached; this worker ends",
+              (unsigned long long)worker->config->limit_max_requests);
+    if (worker->orders) {
+        orders_report_text(worker->orders, CONTROL_RETIRE, 0, "Replacing the worker");
+    } else {
+        worker_stop(worker);
+    }
+}
+
+static void on_begin(struct exchange_observer *self, const struct exchange *ex)
+{
+    struct observers *observers = self->data;
+    struct worker *worker = observers->worker;
+    (void)ex;
+    if (++worker->requests == worker->config->limit_max_requests) {
+        loop_late(worker->loop, &observers->retire);
+    }
+}
+
+/* ---- all of them ---- */
+
+static void add(struct worker *worker, struct exchange_observer *observer)
+{
+    observer->next = worker->exchanges.observers;
+    worker->exchanges.observers = observer;
+}
+
+static void set_access_options(struct access_options *options, const struct config *config)
+{
+    options->json = config->log_json;
+    options->colors = log_colors(LOG_STDOUT);
+    options->query = config->access_log_query;
+    options->exclude = (const char *const *)config->access_log_exclude.items;
+    options->exclude_count = config->access_log_exclude.count;
+}
+
+static int add_logs(struct observers *observers)
+{
+    struct worker *worker = observers->worker;
+    int rc = 0;
+    if (worker->config->access_log) {
+        set_access_options(&observers->access_options, worker->config);
+        rc = access_log_new(&observers->access_options, &observers->access);
+        if (!rc) {
+            add(worker, observers->access);
+        }
+    }
+    if (!rc && log_enabled(CASGI_LOG_TRACE)) {
+        rc = trace_events_new(&observers->trace);
+        if (!rc) {
+            add(worker, observers->trace);
+        }
+    }
+    return rc;
+}
+
+int observers_new(struct worker *worker, struct observers **out)
+{
+    struct observers *observers = calloc(1, sizeof(*observers));
+    if (!observers) {
+        return CASGI_ENOMEM;
+    }
+    observers->worker = worker;
+    observers->retire.fn = on_retire;
+    list_init(&observers->retire.node);
+    int rc = add_logs(observers);
+    if (rc) {
+        observers_free(observers);
+        return rc;
+    }
+    observers->failures = (struct exchange_observer){ .data = observers, .on_end = on_failure };
+    add(worker, &observers->failures);
+    if (worker->config->limit_max_requests && !worker->options->placeholder) {
+        observers->count = (struct exchange_observer){ .data = observers, .on_begin = on_begin };
+        add(worker, &observers->count);
+    }
+    *out = observers;
+    return 0;
+}
+
+void observers_free(struct observers *observers)
+{
+    if (observers) {
+        list_remove(&observers->retire.node);
+        access_log_free(observers->access);
+        trace_events_free(observers->trace);
+        free(observers);
+    }
+}
