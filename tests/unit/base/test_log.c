@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 
-#include "capture.h"
+#include "support/capture.h"
 
 #include <errno.h>
 #include <pthread.h>

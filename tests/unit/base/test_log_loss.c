@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/log_sink.h"
 
-#include "capture.h"
+#include "support/capture.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "capture.h"
+#include "support/capture.h"
 
 #include <fcntl.h>
 #include <poll.h>
