@@ -205,7 +205,8 @@ static int send_body(struct exchange *ex, const casgi_http_response_body_t *even
 static int dispatch(struct exchange *ex, const casgi_event_t *event)
 {
     struct outbound *out = &ex->priv->out;
-    if (out->state == RESPONSE_COMPLETE && out->announced && event->type == CASGI_HTTP_RESPONSE_TRAILERS) {
+    if (out->state == RESPONSE_COMPLETE && event->type == CASGI_HTTP_RESPONSE_TRAILERS && out->announced &&
+        !out->head.has_trailers) {
         return 0; /* not for this client: its response is complete without them */
     }
     if (out->state == RESPONSE_COMPLETE) {
