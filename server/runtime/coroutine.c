@@ -1,6 +1,7 @@
 #include "runtime/coroutine.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -26,14 +27,6 @@ static bool has_asan;
 static bool has_tsan;
 static struct coroutine_cxx *(*cxx_globals[COROUTINE_CXX_MAX])(void);
 static size_t cxx_count;
-
-void coroutine_setup(void)
-{
-    has_asan = __sanitizer_start_switch_fiber && __sanitizer_finish_switch_fiber;
-    has_tsan = __tsan_create_fiber && __tsan_switch_to_fiber && __tsan_get_current_fiber;
-    observed = has_asan || has_tsan || cxx_count;
-    coroutine_find_cxx(NULL);
-}
 
 /* A runtime that is unloaded would leave a pointer into nothing. */
 static void pin_library(void *symbol)
@@ -62,6 +55,20 @@ void coroutine_find_cxx(void *handle)
         cxx_globals[cxx_count++] = globals;
         observed = true;
     }
+}
+
+static void look_around(void)
+{
+    has_asan = __sanitizer_start_switch_fiber && __sanitizer_finish_switch_fiber;
+    has_tsan = __tsan_create_fiber && __tsan_switch_to_fiber && __tsan_get_current_fiber;
+    observed = has_asan || has_tsan || cxx_count;
+    coroutine_find_cxx(NULL /* the program */);
+}
+
+void coroutine_setup(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, look_around);
 }
 
 static void swap_cxx(struct coroutine *from, const struct coroutine *to)

@@ -134,21 +134,13 @@ int crash_install_thread(void)
     return sigaltstack(&stack, NULL /* the old one */) ? CASGI_ESYSTEM(errno) : 0;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_ASAN 1
-#endif
-#endif
-
 int crash_install(void)
 {
-#ifdef UNDER_ASAN
-    return 0;
-#else
     static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
     struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = (int)(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND) };
+    if (UNDER_ASAN) {
+        return 0;
+    }
     int rc = crash_install_thread();
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; !rc && i < sizeof(signals) / sizeof(*signals); i++) {
@@ -157,7 +149,6 @@ int crash_install(void)
         }
     }
     return rc;
-#endif
 }
 
 _Noreturn void crash_overrun(const struct task *task)

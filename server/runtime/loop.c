@@ -123,7 +123,11 @@ static void run_batch(struct loop *loop)
     do {
         while (loop->ready && left) {
             left--;
-            task_resume(pop_ready(loop));
+            struct task *task = pop_ready(loop);
+            if (loop->ready) {
+                task_prefetch(loop->ready);
+            }
+            task_resume(task);
         }
         run_late(loop);
     } while (loop->ready && left);
@@ -234,13 +238,9 @@ static void close_handles(struct loop *loop)
 static size_t stack_size_for(size_t wanted)
 {
     size_t size = wanted ? wanted : STACK_SIZE_DEFAULT;
-#if defined(__SANITIZE_ADDRESS__)
-    size = size < 1024u * 1024u ? 1024u * 1024u : size; /* its red zones make every frame larger */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-    size = size < 1024u * 1024u ? 1024u * 1024u : size;
-#endif
-#endif
+    if (UNDER_ASAN && size < 1024u * 1024u) {
+        size = 1024u * 1024u; /* its red zones make every frame larger */
+    }
     return size;
 }
 

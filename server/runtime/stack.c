@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #endif
 #endif
 #ifndef VALGRIND_STACK_REGISTER
 #define VALGRIND_STACK_REGISTER(start, end) 0
 #define VALGRIND_STACK_DEREGISTER(id) ((void)(id))
+#define VALGRIND_MAKE_MEM_DEFINED(from, size) ((void)(from), (void)(size))
 #endif
 
 #ifndef MADV_GUARD_INSTALL
@@ -202,6 +203,7 @@ __attribute__((no_sanitize("address"))) void stack_trim(struct stack *stack)
     if (mark <= stack->low) {
         return;
     }
+    VALGRIND_MAKE_MEM_DEFINED(mark, WATERMARK_WORDS * sizeof(uintptr_t)); /* it takes what frames left for gone */
     /* A deep frame can skip the watermark's line: every 256th time the pages go unasked. */
     if (++stack->puts && all_zero((const uintptr_t *)(const void *)mark, WATERMARK_WORDS)) {
         return;

@@ -281,7 +281,9 @@ void task_wake(struct task *task)
 
 /* ---- watching ---- */
 
-void task_watch(struct task *task, struct task_watch *watch, void (*fn)(struct task_watch *watch, struct task *task))
+/* Not inlined: gcc would warn of a pointer into the caller's frame, which the caller takes out again. */
+__attribute__((noinline)) void task_watch(struct task *task, struct task_watch *watch,
+                                          void (*fn)(struct task_watch *watch, struct task *task))
 {
     watch->fn = fn;
     list_append(&task->watchers, &watch->node);

@@ -10,17 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ASAN 1
-#endif
-#endif
-#ifndef ASAN
-#define ASAN 0
-#endif
-
 static char said[4096];
 
 static casgi_str_t describe(void *owner)
@@ -97,7 +86,7 @@ static int overflow(void *arg)
 static void test_crash__a_stack_overflow_is_named_with_task_and_request(void **state)
 {
     (void)state;
-    if (ASAN) {
+    if (UNDER_ASAN) {
         skip();
     }
     assert_died_of(die(overflow, STACK_GUARD_NONE), SIGSEGV);
@@ -109,7 +98,7 @@ static void test_crash__a_stack_overflow_is_named_with_task_and_request(void **s
 static void test_crash__likewise_with_a_guard_by_mprotect(void **state)
 {
     (void)state;
-    if (ASAN) {
+    if (UNDER_ASAN) {
         skip();
     }
     assert_died_of(die(overflow, STACK_GUARD_PROTECT), SIGSEGV);
@@ -141,7 +130,7 @@ static int touch_nothing(void *arg)
 static void test_crash__an_invalid_access_is_named_with_its_address(void **state)
 {
     (void)state;
-    if (ASAN) {
+    if (UNDER_ASAN) {
         skip();
     }
     assert_died_of(die(touch_nothing, STACK_GUARD_NONE), SIGSEGV);
@@ -157,7 +146,7 @@ static int abort_now(void *arg)
 static void test_crash__an_abort_is_named(void **state)
 {
     (void)state;
-    if (ASAN) {
+    if (UNDER_ASAN) {
         skip();
     }
     assert_died_of(die(abort_now, STACK_GUARD_NONE), SIGABRT);
