@@ -112,11 +112,18 @@ static int collect_dynamic(struct elf_object *object, struct elf_info *info)
     return rc;
 }
 
-static bool exported(const Elf64_Sym *symbol)
+static bool visible(const Elf64_Sym *symbol)
 {
     unsigned visibility = ELF64_ST_VISIBILITY(symbol->st_other), bind = ELF64_ST_BIND(symbol->st_info);
     return symbol->st_shndx != SHN_UNDEF && bind != STB_LOCAL &&
            (visibility == STV_DEFAULT || visibility == STV_PROTECTED);
+}
+
+/* Worth telling of: what the author exports. C++ templates are weak and meant to be shared; sanitizers add their own.
+ */
+static bool exported(const Elf64_Sym *symbol, const char *name)
+{
+    return visible(symbol) && ELF64_ST_BIND(symbol->st_info) == STB_GLOBAL && strncmp(name, "__odr_asan", 10) != 0;
 }
 
 /* The major of a symbol casgi_module_N; 0: it is not one. */
@@ -157,10 +164,10 @@ static int collect_symbols(struct elf_object *object, struct elf_info *info)
         unsigned major = module_major(name);
         if (symbol->st_shndx == SHN_UNDEF) {
             rc = ELF64_ST_BIND(symbol->st_info) == STB_GLOBAL ? add_name(object, &info->imports, name) : 0;
-        } else if (exported(symbol) && major) {
+        } else if (visible(symbol) && major) {
             ours = ours || major == CASGI_ABI_MAJOR;
             other = major;
-        } else if (exported(symbol)) {
+        } else if (exported(symbol, name)) {
             rc = add_name(object, &info->exports, name);
         }
     }

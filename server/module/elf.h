@@ -14,7 +14,7 @@ struct elf_names {
 
 struct elf_info {
     struct elf_names needed;  /* the libraries it links (DT_NEEDED) */
-    struct elf_names exports; /* defined symbols that others see, without casgi_module_N */
+    struct elf_names exports; /* global symbols that others see, without casgi_module_N */
     struct elf_names imports; /* undefined symbols, weak ones left out */
     bool symbolic;            /* linked with -Bsymbolic: its own names bind to itself */
 };

@@ -71,13 +71,19 @@ static void on_late(struct loop_late *late)
     }
 }
 
-static void fail(struct lifespan *lifespan, int code, const char *what, casgi_str_t message)
+/* With the application's own words if it has any, else with ours. */
+static void fail(struct lifespan *lifespan, int code, casgi_str_t message, const char *instead)
 {
-    if (message.len) {
-        (void)error_set(&lifespan->failure, code, "%s: %.*s", what, (int)message.len, message.ptr);
+    if (message.ptr && message.len) {
+        (void)error_set(&lifespan->failure, code, "%.*s", (int)message.len, message.ptr);
     } else {
-        (void)error_set(&lifespan->failure, code, "%s", what);
+        (void)error_set(&lifespan->failure, code, "%s", instead);
     }
+}
+
+static void fail_by_result(struct lifespan *lifespan, int result)
+{
+    (void)error_set(&lifespan->failure, result, "its lifespan handler returned an error: %s", error_text(result));
 }
 
 /* ---- receive ---- */
@@ -152,7 +158,7 @@ static int startup_complete(struct lifespan *lifespan)
 /* The worker is told when the task has ended, so that it may free everything then. */
 static int startup_failed(struct lifespan *lifespan, casgi_str_t message)
 {
-    fail(lifespan, CASGI_EFAILED, "application startup failed", message);
+    fail(lifespan, CASGI_EFAILED, message, "the application gave no reason");
     enter(lifespan, ENDED);
     if (timer_set(lifespan->loop, &lifespan->cleanup, CLEANUP_US)) {
         lifespan_cancel(lifespan);
@@ -163,7 +169,7 @@ static int startup_failed(struct lifespan *lifespan, casgi_str_t message)
 static int shutdown_ended(struct lifespan *lifespan, const casgi_event_t *event)
 {
     if (event->type == CASGI_LIFESPAN_SHUTDOWN_FAILED) {
-        fail(lifespan, CASGI_EFAILED, "application shutdown failed", event->lifespan_failed.message);
+        fail(lifespan, CASGI_EFAILED, event->lifespan_failed.message, "the application gave no reason");
     }
     enter(lifespan, ENDED);
     return 0;
@@ -205,14 +211,13 @@ static void ended_while_starting(struct lifespan *lifespan, int result)
 {
     casgi_str_t none = { NULL, 0 };
     if (lifespan->stop_asked) {
-        fail(lifespan, CASGI_ECANCELED, "application startup was interrupted", none);
+        fail(lifespan, CASGI_ECANCELED, none, "it was interrupted");
     } else if (result == CASGI_ENOTSUP && lifespan->options.mode == LIFESPAN_AUTO) {
         return;
     } else if (result < 0) {
-        fail(lifespan, result, "application startup failed: its handler returned", casgi_str(error_text(result)));
+        fail_by_result(lifespan, result);
     } else {
-        fail(lifespan, CASGI_EPROTO,
-             "application startup failed: its handler returned without lifespan.startup.complete", none);
+        fail(lifespan, CASGI_EPROTO, none, "its lifespan handler returned without lifespan.startup.complete");
     }
 }
 
@@ -225,7 +230,7 @@ static void on_end(struct task *task, void *owner, int result)
     if (lifespan->state == STARTING) {
         ended_while_starting(lifespan, result);
     } else if (lifespan->failure.code == 0 && result < 0) {
-        fail(lifespan, result, "the application's lifespan handler returned", casgi_str(error_text(result)));
+        fail_by_result(lifespan, result);
     }
     lifespan->state = ENDED;
     notify(lifespan);
@@ -251,9 +256,8 @@ static void skip(struct lifespan *lifespan)
 {
     casgi_str_t none = { NULL, 0 };
     if (lifespan->options.mode == LIFESPAN_ON) {
-        fail(lifespan, CASGI_ENOTSUP,
-             "application startup failed: --lifespan on, but the application has no lifespan (CASGI_APP_LIFESPAN)",
-             none);
+        fail(lifespan, CASGI_ENOTSUP, none,
+             "--lifespan on was given, but the application has no lifespan (CASGI_APP_LIFESPAN)");
     }
     lifespan->state = ENDED;
     lifespan->ended = true;

@@ -27,8 +27,8 @@ struct lifespan_options {
     struct state_base *state; /* scope.state is its own view; may be NULL */
     /* Both are called from the loop, never inside lifespan_start, lifespan_stop or the application's task.
      *
-     * Once: startup is complete (code 0), or it failed and the application's task has ended: a code and the sentence
-     * for the log, borrowed for the call. */
+     * Once: startup is complete (code 0), or it failed and the application's task has ended: a code and the reason,
+     * borrowed for the call: the application's own words if it gave any. */
     void (*on_started)(void *data, int code, const char *message);
     /* Once after lifespan_stop, when the application's task has ended: 0, or the shutdown (or the handler, before it)
      * failed. */
