@@ -20,14 +20,12 @@ struct stream_queue {
     struct buf bytes;
 };
 
-/* One for all streams of a thread: only one stream is corked at a time. Kept for the thread's life. */
-struct batch {
-    struct stream *owner; /* NULL: free */
+/* One for all streams of a loop, as only one of them is corked at a time. */
+struct stream_batch {
+    bool taken;
     size_t size;
     char data[BATCH_SIZE];
 };
-
-static _Thread_local struct batch *batch;
 
 static size_t iov_size(const struct iovec *iov, int count)
 {
@@ -91,13 +89,14 @@ static int queue_append(struct stream *stream, const struct iovec *iov, int coun
 
 static size_t batch_held(const struct stream *stream)
 {
-    return batch && batch->owner == stream ? batch->size : 0;
+    return stream->batch ? stream->batch->size : 0;
 }
 
 /* Copies a small piece into the batch. false: it does not belong there. */
 static bool batch_take(struct stream *stream, const struct iovec *iov, int count, size_t size)
 {
-    if (!stream->corked || stream->queue || size > sizeof(batch->data) - batch->size) {
+    struct stream_batch *batch = stream->batch;
+    if (!batch || stream->queue || size > sizeof(batch->data) - batch->size) {
         return false;
     }
     for (int i = 0; i < count; i++) {
@@ -112,8 +111,8 @@ static bool batch_take(struct stream *stream, const struct iovec *iov, int count
 /* What of the batch the kernel did not take goes to the queue. */
 static int batch_spill(struct stream *stream, size_t sent)
 {
-    struct iovec rest = { batch->data, batch->size };
-    batch->size = 0;
+    struct iovec rest = { stream->batch->data, stream->batch->size };
+    stream->batch->size = 0;
     return queue_append(stream, &rest, 1, sent);
 }
 
@@ -124,7 +123,7 @@ static ssize_t send_gathered(struct stream *stream, const struct iovec *iov, int
     size_t held = batch_held(stream);
     int used = 0;
     if (held) {
-        parts[used++] = (struct iovec){ batch->data, held };
+        parts[used++] = (struct iovec){ stream->batch->data, held };
     }
     for (int i = 0; i < count; i++) {
         if (iov[i].iov_len) {
@@ -143,7 +142,7 @@ static ssize_t send_gathered(struct stream *stream, const struct iovec *iov, int
         return batch_spill(stream, done);
     }
     if (held) {
-        batch->size = 0;
+        stream->batch->size = 0;
     }
     return (ssize_t)(done - held);
 }
@@ -175,19 +174,38 @@ ssize_t stream_recv(struct stream *stream, void *data, size_t size)
     return got;
 }
 
-void stream_cork(struct stream *stream)
+/* The loop's. NULL: out of memory. */
+static struct stream_batch *batch_of(struct loop *loop)
 {
+    struct stream_batch *batch = loop_part(loop, LOOP_PART_BATCH);
     if (!batch) {
         batch = malloc(sizeof(*batch));
-        if (!batch) {
-            return; /* uncorked it works as well, in more sends */
+        if (batch) {
+            batch->taken = false;
+            loop_set_part(loop, LOOP_PART_BATCH, batch, free);
         }
-        batch->owner = NULL;
     }
-    if (!batch->owner) {
-        batch->owner = stream;
+    return batch;
+}
+
+/* Without a batch, as it is another's or memory is short, all works as well, in more sends. */
+void stream_cork(struct stream *stream)
+{
+    struct stream_batch *batch = batch_of(stream->loop);
+    if (batch && !batch->taken) {
+        batch->taken = true;
         batch->size = 0;
+        stream->batch = batch;
         stream->corked = true;
+    }
+}
+
+static void batch_leave(struct stream *stream)
+{
+    if (stream->batch) {
+        stream->batch->taken = false;
+        stream->batch = NULL;
+        stream->corked = false;
     }
 }
 
@@ -197,8 +215,7 @@ int stream_uncork(struct stream *stream)
         return stream->error;
     }
     ssize_t rc = stream->error ? stream->error : send_gathered(stream, NULL, 0);
-    stream->corked = false;
-    batch->owner = NULL;
+    batch_leave(stream);
     if (!rc && stream->ending && !stream->queue) {
         rc = stream_shutdown(stream);
     }
@@ -265,6 +282,11 @@ size_t stream_queued(const struct stream *stream)
     return (stream->queue ? buf_len(&stream->queue->bytes) : 0) + batch_held(stream);
 }
 
+size_t stream_unsent(const struct stream *stream)
+{
+    return stream_queued(stream) + (stream->error ? 0 : stream->ops->unsent(stream));
+}
+
 int stream_shutdown(struct stream *stream)
 {
     stream->ending = true;
@@ -278,9 +300,7 @@ int stream_shutdown(struct stream *stream)
 void stream_release(struct stream *stream)
 {
     queue_free(stream);
-    if (stream->corked) {
-        batch->owner = NULL;
-    }
+    batch_leave(stream);
 }
 
 void stream_close(struct stream *stream, bool reset)

@@ -33,6 +33,7 @@ struct stream_ops {
     ssize_t (*sendfile)(struct stream *stream, int file, int64_t *offset, size_t count); /* NULL: not supported */
     int (*watch)(struct stream *stream); /* `reading` or `writing` was switched on */
     int (*shutdown)(struct stream *stream);
+    size_t (*unsent)(const struct stream *stream);    /* what the kernel holds and the peer has not acknowledged */
     void (*close)(struct stream *stream, bool reset); /* frees, now or later */
     int (*fd)(const struct stream *stream);           /* -1: none, or not to be handed over */
 };
@@ -43,6 +44,7 @@ struct stream {
     void *owner;
     struct loop *loop;
     struct stream_queue *queue; /* bytes the kernel did not take; NULL: none */
+    struct stream_batch *batch; /* while corked: the loop's */
     bool reading;
     bool writing; /* the owner or the queue waits for room */
     bool corked;
@@ -84,6 +86,10 @@ ssize_t stream_sendfile(struct stream *stream, int file, int64_t *offset, size_t
 
 /* Bytes corked or queued. */
 size_t stream_queued(const struct stream *stream);
+
+/* The same and what the kernel holds that the peer has not acknowledged: tells a slow reader, for whom it shrinks, from
+ * a dead one. A system call. */
+size_t stream_unsent(const struct stream *stream);
 
 /* Sends our end of stream after what is queued. */
 int stream_shutdown(struct stream *stream);

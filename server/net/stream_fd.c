@@ -5,7 +5,9 @@
 #include "net/stream_kind.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -141,6 +143,12 @@ static int on_shutdown(struct stream *stream)
     return shutdown(fd_stream_of(stream)->fd, SHUT_WR) ? error_from_errno(errno) : 0;
 }
 
+static size_t on_unsent(const struct stream *stream)
+{
+    int size = 0;
+    return ioctl(fd_stream_of(stream)->fd, SIOCOUTQ, &size) || size < 0 ? 0 : (size_t)size;
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     free(handle->data);
@@ -170,6 +178,7 @@ static const struct stream_ops fd_ops = {
     .sendfile = on_sendfile,
     .watch = on_watch,
     .shutdown = on_shutdown,
+    .unsent = on_unsent,
     .close = on_close,
     .fd = on_fd,
 };

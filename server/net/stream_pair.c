@@ -151,6 +151,12 @@ static int on_shutdown(struct stream *stream)
     return 0;
 }
 
+static size_t on_unsent(const struct stream *stream)
+{
+    struct pair_stream *self = pair_stream_of(stream);
+    return self->peer ? self->peer->in.size : 0;
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct pair_stream *self = handle->data;
@@ -181,6 +187,7 @@ static const struct stream_ops pair_ops = {
     .send = on_send,
     .watch = on_watch,
     .shutdown = on_shutdown,
+    .unsent = on_unsent,
     .close = on_close,
     .fd = on_fd,
 };

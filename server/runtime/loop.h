@@ -72,8 +72,8 @@ struct loop_post {
  * posted again once fn has begun. The loop must not have been freed; loop_free runs what was posted before. */
 void loop_post(struct loop *loop, struct loop_post *post);
 
-/* What other parts of this room keep per loop. */
-enum loop_part { LOOP_PART_THREADS, LOOP_PART_FDWATCH, LOOP_PART_PROCESS, LOOP_PARTS };
+/* What other parts keep per loop. */
+enum loop_part { LOOP_PART_THREADS, LOOP_PART_FDWATCH, LOOP_PART_PROCESS, LOOP_PART_BATCH, LOOP_PARTS };
 
 /* NULL: not set. */
 void *loop_part(struct loop *loop, enum loop_part part);

@@ -663,6 +663,21 @@ static void test_pair__carries_bytes_both_ways(void **state)
     assert_memory_equal(got, "pong", 4);
 }
 
+static void test_stream__unsent_counts_what_the_peer_has_not_taken(void **state)
+{
+    struct fixture *f = *state;
+    char got[8];
+    assert_int_equal(stream_unsent(f->stream), 0);
+    assert_int_equal(write_text(f->stream, "12345678"), 0);
+    assert_true(stream_unsent(f->stream) >= 8);
+    if (f->other) {
+        assert_int_equal(stream_recv(f->other, got, 8), 8);
+    } else {
+        assert_int_equal(recv(f->peer, got, 8, 0), 8);
+    }
+    assert_int_equal(stream_unsent(f->stream), 0);
+}
+
 static void test_pair__capacity_is_exact_and_room_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -762,6 +777,8 @@ int main(void)
         SOCKET_TEST(test_sendfile__sends_from_the_offset_behind_what_is_corked),
         SOCKET_TEST(test_sendfile__end_of_the_file_is_told),
         SOCKET_TEST(test_sendfile__full_kernel_takes_none_and_tells_when_writable),
+        SOCKET_TEST(test_stream__unsent_counts_what_the_peer_has_not_taken),
+        PAIR_TEST(test_stream__unsent_counts_what_the_peer_has_not_taken),
         PAIR_TEST(test_pair__carries_bytes_both_ways),
         PAIR_TEST(test_pair__capacity_is_exact_and_room_is_told),
         PAIR_TEST(test_pair__queue_flows_as_the_peer_reads),
