@@ -97,32 +97,38 @@ static void put_number(void *to, size_t size, int64_t value)
     }
 }
 
+struct quantity {
+    const struct unit *units;
+    const char *expected;
+    const char *unit; /* the range is told in, and what it is in the member's unit */
+    uint64_t divisor;
+};
+
+static const struct quantity *quantity_of(enum option_kind kind)
+{
+    static const struct quantity number = { number_units, "a whole number", "", 1 };
+    static const struct quantity size = { size_units, "a size; write bytes, or 64k, 8m, 1g", " bytes", 1 };
+    static const struct quantity duration = { duration_units, "a duration; write seconds, or 500ms, 5s, 2m, 1h", " s",
+                                              1000000 };
+    return kind == OPTION_SIZE ? &size : kind == OPTION_DURATION ? &duration : &number;
+}
+
 static int set_quantity(struct config *config, const struct option *option, const char *text, casgi_error_t *error)
 {
-    static const struct {
-        const struct unit *units;
-        const char *expected;
-        const char *unit;
-        uint64_t divisor;
-    } kinds[] = {
-        [OPTION_NUMBER] = { number_units, "a whole number", "", 1 },
-        [OPTION_SIZE] = { size_units, "a size; write bytes, or 64k, 8m, 1g", " bytes", 1 },
-        [OPTION_DURATION] = { duration_units, "a duration; write seconds, or 500ms, 5s, 2m, 1h", " s", 1000000 },
-    };
+    const struct quantity *quantity = quantity_of(option->kind);
     char shown[CHECK_QUOTED_SIZE];
     uint64_t value = 0;
-    enum parsed parsed = parse_quantity(text, kinds[option->kind].units, option->kind == OPTION_DURATION, &value);
+    enum parsed parsed = parse_quantity(text, quantity->units, option->kind == OPTION_DURATION, &value);
     if (parsed == NOT_A_NUMBER) {
-        return error_set(error, CASGI_EINVAL, "%s is not %s", check_quoted(shown, text), kinds[option->kind].expected);
+        return error_set(error, CASGI_EINVAL, "%s is not %s", check_quoted(shown, text), quantity->expected);
     }
-    uint64_t divisor = kinds[option->kind].divisor;
     if (parsed == TOO_LARGE || value > option->most) {
         return error_set(error, CASGI_EINVAL, "%s is too large; at most %" PRIu64 "%s", check_quoted(shown, text),
-                         option->most / divisor, kinds[option->kind].unit);
+                         option->most / quantity->divisor, quantity->unit);
     }
     if (value < option->least && !(value == 0 && option->zero_disables)) {
         return error_set(error, CASGI_EINVAL, "%s is too small; at least %" PRIu64 "%s%s", check_quoted(shown, text),
-                         option->least / divisor, kinds[option->kind].unit,
+                         option->least / quantity->divisor, quantity->unit,
                          option->zero_disables ? ", or 0 to switch it off" : "");
     }
     put_number(member(config, option), option->size, (int64_t)value);

@@ -28,10 +28,9 @@ void line_put_milliseconds(struct line *line, uint64_t microseconds, int digits)
     uint64_t thousandths = digits == 3 ? microseconds : (microseconds + 50) / 100 * 100;
     line_put_number(line, thousandths / 1000);
     line_put_char(line, '.');
-    uint64_t scale = 100;
-    for (int i = 0; i < digits; i++, scale /= 10) {
-        line_put_char(line, (char)('0' + thousandths / scale % 10));
-    }
+    char fraction[3] = { (char)('0' + thousandths / 100 % 10), (char)('0' + thousandths / 10 % 10),
+                         (char)('0' + thousandths % 10) };
+    line_put(line, (casgi_str_t){ fraction, digits == 3 ? 3 : 1 });
 }
 
 /* The room for an escaped text, its NUL included. */
