@@ -1,80 +1,13 @@
 /* The life of an exchange: made, begun, ended, reused. */
 #include "exchange/exchange.h"
 
-#include "base/poison.h"
 #include "exchange/private.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { KEEP = 256 };
 
 /* ---- memory ---- */
-
-void exchange_host_init(struct exchange_host *host)
-{
-    list_init(&host->active);
-    host->running = 0;
-    host->pools = NULL;
-}
-
-static struct exchange_pools *pools_of(struct exchange_host *host)
-{
-    if (!host->pools) {
-        host->pools = calloc(1, sizeof(*host->pools));
-        if (host->pools) {
-            list_init(&host->pools->free);
-        }
-    }
-    return host->pools;
-}
-
-/* All of it but the node, by which it hangs in the pool. */
-static void *behind_node(struct exchange_whole *whole)
-{
-    return &whole->ex.node + 1;
-}
-
-enum { BEHIND_NODE = sizeof(struct exchange_whole) - sizeof(struct list) };
-
-static struct exchange_whole *whole_take(struct exchange_pools *pools)
-{
-    struct list *node = list_pop(&pools->free);
-    if (!node) {
-        return malloc(sizeof(struct exchange_whole));
-    }
-    pools->count--;
-    struct exchange_whole *whole = LIST_ENTRY(node, struct exchange_whole, ex.node);
-    memory_unpoison(behind_node(whole), BEHIND_NODE);
-    return whole;
-}
-
-static void whole_give(struct exchange_pools *pools, struct exchange_whole *whole)
-{
-    if (pools->count >= KEEP) {
-        free(whole);
-        return;
-    }
-    memory_poison(behind_node(whole), BEHIND_NODE);
-    list_append(&pools->free, &whole->ex.node);
-    pools->count++;
-}
-
-void exchange_host_release(struct exchange_host *host)
-{
-    struct exchange_pools *pools = host->pools;
-    if (!pools) {
-        return;
-    }
-    for (struct list *node; (node = list_pop(&pools->free));) {
-        struct exchange_whole *whole = LIST_ENTRY(node, struct exchange_whole, ex.node);
-        memory_unpoison(behind_node(whole), BEHIND_NODE);
-        free(whole);
-    }
-    chunks_release(pools);
-    free(pools);
-    host->pools = NULL;
-}
 
 static void init_private(struct exchange_private *priv)
 {
@@ -87,8 +20,7 @@ static void init_private(struct exchange_private *priv)
 
 struct exchange *exchange_new(struct exchange_host *host, const struct exchange_driver *driver, void *driver_data)
 {
-    struct exchange_pools *pools = pools_of(host);
-    struct exchange_whole *whole = pools ? whole_take(pools) : NULL;
+    struct exchange_whole *whole = whole_take(host);
     if (!whole) {
         return NULL;
     }
@@ -115,7 +47,7 @@ static void recycle(struct exchange *ex)
     state_view_release(&ex->priv->state);
     arena_reset(&ex->arena);
     list_remove(&ex->node);
-    whole_give(ex->host->pools, whole);
+    whole_give(ex->host, whole);
 }
 
 /* ---- beginning and ending ---- */
@@ -209,107 +141,13 @@ void exchange_completed(struct exchange *ex)
     }
 }
 
-/* ---- what the handler's return means ---- */
-
-static void blame(struct exchange *ex, const char *why)
-{
-    if (!ex->record.why) {
-        ex->record.why = why;
-    }
-    ex->record.failed = true;
-}
-
-bool exchange_gave_up(int result)
-{
-    return result == CASGI_EDISCONNECTED || result == CASGI_ECANCELED;
-}
-
-/* The client left before the response was whole, and the handler took it so or can no longer be heard. */
-static bool client_left(const struct exchange *ex, int result)
-{
-    return ex->record.client_gone && (!result || exchange_gave_up(result) || ex->priv->out.code);
-}
-
-static bool was_stopped(const struct exchange *ex, int result)
-{
-    return ex->priv->cancelled && (result == CASGI_ECANCELED || result == CASGI_ETIMEDOUT);
-}
-
-static void judge_departed(struct exchange *ex, int result)
-{
-    if (result && !exchange_gave_up(result)) {
-        blame(ex, "the handler failed after the client had gone");
-    }
-    ex->record.status = 499;
-    if (!ex->record.error) {
-        ex->record.error = CASGI_EDISCONNECTED;
-    }
-    exchange_conclude(ex, false);
-}
-
-/* Nothing is on the wire: an answer of our own, unless the handler made a start and lost interest. */
-static void judge_unanswered(struct exchange *ex, int result)
-{
-    struct exchange_private *priv = ex->priv;
-    if (priv->failed_status) {
-        answer_begin(ex, priv->failed_status);
-    } else if (was_stopped(ex, result)) {
-        ex->record.why = "the handler was stopped by the server";
-        answer_begin(ex, 503);
-    } else if (result) {
-        blame(ex, "the handler failed");
-        answer_begin(ex, 500);
-    } else if (priv->out.state == RESPONSE_STARTED && !priv->out.refused) {
-        blame(ex, "the handler returned after http.response.start, without a body");
-        ex->record.error = CASGI_EPROTO;
-        exchange_conclude(ex, false);
-    } else {
-        blame(ex, priv->out.refused ? "the handler returned without a response after an event was refused"
-                                    : "the handler returned without a response");
-        answer_begin(ex, 500);
-    }
-}
-
-static void judge_half_sent(struct exchange *ex, int result)
-{
-    if (was_stopped(ex, result)) {
-        ex->record.why = "the handler was stopped by the server";
-    } else {
-        blame(ex, result ? "the handler failed in the midst of its response"
-                         : "the handler returned in the midst of its response");
-    }
-    if (!ex->record.error) {
-        ex->record.error = result ? result : CASGI_EPROTO;
-    }
-    exchange_conclude(ex, false);
-}
-
-static void judge(struct exchange *ex, int result)
-{
-    struct exchange_private *priv = ex->priv;
-    if (priv->over) {
-        exchange_conclude(ex, false);
-    } else if (priv->out.state == RESPONSE_COMPLETE) {
-        if (result && !exchange_gave_up(result) && !was_stopped(ex, result)) {
-            blame(ex, "the handler failed after its response");
-        }
-        exchange_conclude(ex, true);
-    } else if (client_left(ex, result)) {
-        judge_departed(ex, result);
-    } else if (priv->out.state <= RESPONSE_STARTED) {
-        judge_unanswered(ex, result);
-    } else {
-        judge_half_sent(ex, result);
-    }
-}
-
 static void on_task_end(struct task *task, void *owner, int result)
 {
     struct exchange *ex = owner;
     (void)task;
     ex->priv->task = NULL;
     ex->record.app_result = result;
-    judge(ex, result);
+    exchange_judge(ex, result);
 }
 
 static int run_handler(void *arg)

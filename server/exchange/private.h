@@ -111,14 +111,21 @@ int exchange_check_cancelled(enum task_wait why);
 /* Cuts the response at once: driver->abort. Further sends return `code`. `failed`: by the application's fault. */
 void exchange_cut(struct exchange *ex, int code, const char *why, bool failed);
 
-/* Whether what the handler returned only says that it gave up: the client had gone, or it was cancelled. */
-bool exchange_gave_up(int result);
-
 /* The response is over for the application: what is left of the body is thrown away, receive says disconnect. */
 void exchange_completed(struct exchange *ex);
 
 /* The last step: observers, driver->end or abort, back to the pool. */
 void exchange_conclude(struct exchange *ex, bool whole);
+
+/* ---- judge.c ---- */
+
+/* The handler has returned: completes, answers or cuts; ends in exchange_conclude, now or later. */
+void exchange_judge(struct exchange *ex, int result);
+
+/* ---- pool.c ---- */
+
+struct exchange_whole *whole_take(struct exchange_host *host); /* NULL: out of memory */
+void whole_give(struct exchange_host *host, struct exchange_whole *whole);
 
 /* ---- body.c ---- */
 

@@ -265,6 +265,24 @@ static void test_body_failed__handler_may_answer_by_itself(void **state)
     assert_int_equal(f->driver.ends, 1);
 }
 
+HANDLER(stream_until_gone)
+{
+    (void)scope;
+    fixture_start(send, 200, NULL);
+    fixture_body_event(send, "half", true);
+    return on_receive_until_gone(f, receive);
+}
+
+static void test_body_failed__response_in_the_midst_is_cut_without_blame(void **state)
+{
+    struct fixture *f = *state;
+    exchange_body_failed(fixture_post(f, stream_until_gone), 400, "bad chunk");
+    fixture_run(f);
+    assert_int_equal(f->driver.aborts, 1);
+    assert_false(f->record.failed);
+    assert_string_equal(f->record.why, "bad chunk");
+}
+
 /* ---- the server stops the handler ---- */
 
 static void test_cancel__stopped_handler_without_an_answer_is_a_503(void **state)
@@ -335,6 +353,7 @@ int main(void)
         FIXTURE_TEST(test_body_failed__receive_says_disconnect),
         FIXTURE_TEST(test_body_failed__handler_without_an_answer_gives_the_status),
         FIXTURE_TEST(test_body_failed__handler_may_answer_by_itself),
+        FIXTURE_TEST(test_body_failed__response_in_the_midst_is_cut_without_blame),
         FIXTURE_TEST(test_cancel__stopped_handler_without_an_answer_is_a_503),
         FIXTURE_TEST(test_cancel__stopped_in_the_midst_is_cut),
         FIXTURE_TEST(test_cancel__stopped_after_the_response_is_whole),

@@ -1,0 +1,78 @@
+/* Exchanges kept for reuse. */
+#include "exchange/private.h"
+
+#include "base/poison.h"
+
+#include <stdlib.h>
+
+enum { KEEP = 256 };
+
+void exchange_host_init(struct exchange_host *host)
+{
+    list_init(&host->active);
+    host->running = 0;
+    host->pools = NULL;
+}
+
+static struct exchange_pools *pools_of(struct exchange_host *host)
+{
+    if (!host->pools) {
+        host->pools = calloc(1, sizeof(*host->pools));
+        if (host->pools) {
+            list_init(&host->pools->free);
+        }
+    }
+    return host->pools;
+}
+
+/* All of it but the node, by which it hangs in the pool. */
+static void *behind_node(struct exchange_whole *whole)
+{
+    return &whole->ex.node + 1;
+}
+
+enum { BEHIND_NODE = sizeof(struct exchange_whole) - sizeof(struct list) };
+
+struct exchange_whole *whole_take(struct exchange_host *host)
+{
+    struct exchange_pools *pools = pools_of(host);
+    if (!pools) {
+        return NULL;
+    }
+    struct list *node = list_pop(&pools->free);
+    if (!node) {
+        return malloc(sizeof(struct exchange_whole));
+    }
+    pools->count--;
+    struct exchange_whole *whole = LIST_ENTRY(node, struct exchange_whole, ex.node);
+    memory_unpoison(behind_node(whole), BEHIND_NODE);
+    return whole;
+}
+
+void whole_give(struct exchange_host *host, struct exchange_whole *whole)
+{
+    struct exchange_pools *pools = host->pools;
+    if (pools->count >= KEEP) {
+        free(whole);
+        return;
+    }
+    memory_poison(behind_node(whole), BEHIND_NODE);
+    list_append(pools->free.next, &whole->ex.node); /* first: it is still in the cache */
+    pools->count++;
+}
+
+void exchange_host_release(struct exchange_host *host)
+{
+    struct exchange_pools *pools = host->pools;
+    if (!pools) {
+        return;
+    }
+    for (struct list *node; (node = list_pop(&pools->free));) {
+        struct exchange_whole *whole = LIST_ENTRY(node, struct exchange_whole, ex.node);
+        memory_unpoison(behind_node(whole), BEHIND_NODE);
+        free(whole);
+    }
+    chunks_release(pools);
+    free(pools);
+    host->pools = NULL;
+}
