@@ -6,6 +6,7 @@
  *   [task]    only inside a task, on the loop's thread; may suspend
  *   [loop]    on the loop's thread; never suspends
  *   [any]     on any thread
+ *   [thread]  in a function run on a thread for a task (casgi/threads.h), or a blocking handler
  *
  * A call in the wrong place returns CASGI_EWRONGTHREAD and does nothing.
  *
@@ -28,7 +29,7 @@ typedef struct casgi_waiter casgi_waiter_t;
 /* [task] The body of a task. 0 or a negative code, for who joins it. In C++ it lets no exception out. */
 typedef int (*casgi_task_fn_t)(void *arg);
 
-/* A deadline on the caller's stack, between casgi_deadline_begin and casgi_deadline_end. */
+/* A deadline, between casgi_deadline_begin and casgi_deadline_end. */
 typedef struct casgi_deadline {
     uintptr_t words[12];
 } casgi_deadline_t;
@@ -124,13 +125,14 @@ static inline uint64_t casgi_now(void)
 }
 
 /* [task] From here to casgi_deadline_end every suspending call of this task returns CASGI_ETIMEDOUT once
- * `milliseconds` have passed. Deadlines nest; each is ended by the function that began it, innermost first. */
+ * `milliseconds` have passed. Deadlines nest; each is ended by the function that began it, innermost first (one that
+ * was forgotten ends with the one around it, or with the task). CASGI_ENOMEM: there is no deadline. */
 static inline int casgi_deadline_begin(casgi_deadline_t *deadline, uint64_t milliseconds)
 {
     return CASGI_TASKS_ ? CASGI_TASKS_->deadline_begin(deadline, milliseconds) : CASGI_ENOTSUP;
 }
 
-/* [task] Ends it. 0, or CASGI_ETIMEDOUT if it had passed. Never suspends. */
+/* [task] Ends it. 0, or CASGI_ETIMEDOUT if it had passed. CASGI_EINVAL if it was not begun. Never suspends. */
 static inline int casgi_deadline_end(casgi_deadline_t *deadline)
 {
     return CASGI_TASKS_ ? CASGI_TASKS_->deadline_end(deadline) : CASGI_ENOTSUP;
@@ -162,14 +164,14 @@ static inline int casgi_children_end(casgi_children_t *children)
     return CASGI_TASKS_ ? CASGI_TASKS_->children_end(children) : CASGI_ENOTSUP;
 }
 
-/* [task] Calls fn(arg) when the task ends, last registered first, with cancellation masked; it may suspend, bounded by
- * --timeout-cleanup. CASGI_ENOMEM: then nothing is registered. */
+/* [task] [thread] Calls fn(arg) in the task when it ends, last registered first, with cancellation masked; it may suspend,
+ * bounded by --timeout-cleanup. CASGI_ENOMEM: then nothing is registered. */
 static inline int casgi_defer(void (*fn)(void *arg), void *arg)
 {
     return CASGI_TASKS_ ? CASGI_TASKS_->defer(fn, arg) : CASGI_ENOTSUP;
 }
 
-/* [task] `size` bytes from the task's arena, aligned for any type, not zeroed; freed together when the task (for a
+/* [task] [thread] `size` bytes from the task's arena, aligned for any type, not zeroed; freed together when the task (for a
  * handler: the request) ends. NULL if memory is short. */
 static inline void *casgi_alloc(size_t size)
 {

@@ -9,8 +9,8 @@ struct task;
  * system's error. */
 int crash_install(void) __attribute__((warn_unused_result));
 
-/* [any] Gives the calling thread a stack for the handler, too. It lasts as long as the process. CASGI_ENOMEM, or the system's
- * error: a crash there is then reported by nobody. */
+/* [any] Gives the calling thread a stack for the handler, too. It lasts as long as the process. CASGI_ENOMEM, or the
+ * system's error: a crash there is then reported by nobody. */
 int crash_install_thread(void);
 
 /* Reports that `task` has written below its stack where no guard could be set, and aborts. */

@@ -1,5 +1,6 @@
 /* The table "casgi.tasks/1": it finds the running task and checks the place of the call; the work is done elsewhere. */
 #include "runtime/internal.h"
+#include "runtime/threads.h"
 #include "runtime/waiter.h"
 
 /* casgi_task_t is struct task, casgi_waiter_t struct casgi_waiter. */
@@ -157,16 +158,56 @@ static int interface_children_end(casgi_children_t *place)
     return self ? scope_end(self, (struct scope *)(void *)place) : CASGI_EWRONGTHREAD;
 }
 
+/* ---- calls that also serve a job on a thread: they are done in the task that waits for it ---- */
+
+struct defer_call {
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static int defer_here(void *arg)
+{
+    const struct defer_call *call = arg;
+    return defer(task_running(), call->fn, call->arg);
+}
+
 static int interface_defer(void (*fn)(void *arg), void *arg)
 {
-    struct task *self = task_running();
-    return self ? defer(self, fn, arg) : CASGI_EWRONGTHREAD;
+    struct defer_call call = { fn, arg };
+    int rc = CASGI_EWRONGTHREAD, call_rc;
+    if (task_running()) {
+        return defer_here(&call);
+    }
+    if (thread_in_job()) {
+        call_rc = thread_call_task(defer_here, &call, &rc);
+        rc = call_rc ? call_rc : rc;
+    }
+    return rc;
+}
+
+struct alloc_call {
+    size_t size;
+    void *memory;
+};
+
+static int alloc_here(void *arg)
+{
+    struct alloc_call *call = arg;
+    call->memory = arena_alloc(task_running()->arena, call->size);
+    return 0;
 }
 
 static void *interface_alloc(size_t size)
 {
     struct task *self = task_running();
-    return self ? arena_alloc(self->arena, size) : NULL;
+    struct alloc_call call = { .size = size };
+    if (self) {
+        return arena_alloc(self->arena, size);
+    }
+    if (thread_in_job() && thread_call_task(alloc_here, &call, NULL /* its result */)) {
+        return NULL;
+    }
+    return call.memory;
 }
 
 static int interface_background(casgi_task_fn_t fn, void *owned_arg, void (*free_arg)(void *), const char *name)
