@@ -141,10 +141,59 @@ static bool put_text(struct writer *writer, casgi_str_t text, enum mode mode)
     return true;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+static uint64_t zero_bytes(uint64_t word)
+{
+    return (word - EACH(1)) & ~word & EACH(0x80);
+}
+
+/* Whether each byte of a word is plain in every mode. */
+static bool is_plain_word(uint64_t word)
+{
+    uint64_t odd = (word - EACH(' ')) | word; /* below a blank or above 127: the uppermost bit */
+    odd |= zero_bytes(word ^ EACH('"')) | zero_bytes(word ^ EACH('\\')) | zero_bytes(word ^ EACH(0x7f));
+    return (odd & EACH(0x80)) == 0;
+}
+
+static uint64_t load(const char *bytes, size_t size)
+{
+    uint64_t word = 0;
+    memcpy(&word, bytes, size);
+    return word;
+}
+
+/* Whether all of it is plain in every mode: nearly every text is. The last word overlaps the one before it. */
+static bool is_plain(casgi_str_t text)
+{
+    if (text.len >= 8) {
+        size_t at = 0;
+        while (text.len - at > 8 && is_plain_word(load(text.ptr + at, 8))) {
+            at += 8;
+        }
+        return text.len - at <= 8 && is_plain_word(load(text.ptr + text.len - 8, 8));
+    }
+    if (text.len >= 4) {
+        return is_plain_word(load(text.ptr, 4) | load(text.ptr + text.len - 4, 4) << 32);
+    }
+    const enum mode every = MODE_QUOTED | MODE_MESSAGE | MODE_JSON;
+    for (size_t i = 0; i < text.len; i++) {
+        if (plain[(unsigned char)text.ptr[i]] != every) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static size_t escape(char *out, size_t capacity, casgi_str_t text, enum mode mode)
 {
     if (!capacity) {
         return 0;
+    }
+    if (text.len < capacity && is_plain(text)) {
+        memcpy(out, text.len ? text.ptr : "", text.len);
+        out[text.len] = '\0';
+        return text.len;
     }
     struct writer writer = { .out = out, .room = capacity - 1 };
     writer.last_safe = writer.room < 3 ? 0 : writer.room - 3;

@@ -25,11 +25,13 @@ static inline size_t line_room(const struct line *line)
 
 static inline void line_put(struct line *line, casgi_str_t text)
 {
-    size_t len = text.len < line_room(line) ? text.len : line_room(line);
-    if (len) {
-        memcpy(line->at, text.ptr, len);
-        line->at += len;
+    if (text.len > line_room(line)) {
+        text.len = line_room(line);
+        memcpy(line->at, text.ptr, text.len);
+    } else if (text.len) {
+        memcpy(line->at, text.ptr, text.len); /* of a literal: no call */
     }
+    line->at += text.len;
 }
 
 #define line_put_literal(line, literal) line_put((line), (casgi_str_t)CASGI_STR(literal))

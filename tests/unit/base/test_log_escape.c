@@ -94,6 +94,26 @@ static void test_log_escape__tiny_places_hold_dots_or_nothing(void **state)
     assert_string_equal(out, "..");
 }
 
+/* Many bytes are looked at together; the result must be that of each by itself. */
+static void test_log_escape__every_byte_at_every_place_of_a_text(void **state)
+{
+    (void)state;
+    for (int byte = 0; byte < 128; byte++) {
+        char c = (char)byte, alone[8], out[40];
+        size_t alone_len = log_escape(alone, sizeof(alone), (casgi_str_t){ &c, 1 });
+        for (size_t len = 1; len <= 20; len++) {
+            for (size_t at = 0; at < len; at++) {
+                char text[20];
+                memset(text, 'a', len);
+                text[at] = c;
+                assert_int_equal(log_escape(out, sizeof(out), (casgi_str_t){ text, len }), len - 1 + alone_len);
+                assert_memory_equal(out + at, alone, alone_len);
+                assert_int_equal(strspn(out, "a"), byte == 'a' ? len : at);
+            }
+        }
+    }
+}
+
 typedef size_t escape_fn(char *out, size_t capacity, casgi_str_t text);
 
 /* Random bytes into places of every size: never more than fits, always terminated, always one printable line. */
@@ -138,6 +158,7 @@ int main(void)
         cmocka_unit_test(test_log_escape__what_just_fits_is_whole),
         cmocka_unit_test(test_log_escape__an_escape_is_not_cut_in_the_middle),
         cmocka_unit_test(test_log_escape__tiny_places_hold_dots_or_nothing),
+        cmocka_unit_test(test_log_escape__every_byte_at_every_place_of_a_text),
         cmocka_unit_test(test_log_escape__random_bytes_become_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
