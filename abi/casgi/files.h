@@ -95,7 +95,7 @@ static inline int casgi_file_close(casgi_file_t *file)
 }
 
 /* [task] Up to `size` bytes from the file's position, which moves on; *out_size says how many: less than `size` only at
- * the end. CASGI_EEOF: none left. Calls that use the position take turns, in order. */
+ * the end. CASGI_EEOF: none left. Cancelled: the position is where it was. Calls that use it take turns, in order. */
 static inline int casgi_file_read(casgi_file_t *file, void *data, size_t size, size_t *out_size)
 {
     return CASGI_FILES_ ? CASGI_FILES_->read(file, data, size, out_size) : CASGI_ENOTSUP;
@@ -107,8 +107,8 @@ static inline int casgi_file_read_at(casgi_file_t *file, uint64_t offset, void *
     return CASGI_FILES_ ? CASGI_FILES_->read_at(file, offset, data, size, out_size) : CASGI_ENOTSUP;
 }
 
-/* [task] Writes all of it at the file's position, which moves on, or at the end (CASGI_OPEN_APPEND). After a failure
- * some of it may be written. */
+/* [task] Writes all of it at the file's position, which moves on, or at the end (CASGI_OPEN_APPEND), which does not
+ * move it. After a failure or a cancellation some of it may be written; the position is where it was. */
 static inline int casgi_file_write(casgi_file_t *file, const void *data, size_t size)
 {
     return CASGI_FILES_ ? CASGI_FILES_->write(file, data, size) : CASGI_ENOTSUP;

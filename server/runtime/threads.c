@@ -330,6 +330,19 @@ int thread_run(enum thread_kind kind, int (*fn)(void *arg), void *arg, int *out_
     return rc;
 }
 
+int thread_run_always(enum thread_kind kind, int (*fn)(void *arg), void *arg)
+{
+    struct task *task = task_running();
+    struct thread_job job = { .fn = fn, .arg = arg, .request = request_of(task) };
+    if (submit(kind, task, &job)) {
+        return fn(arg);
+    }
+    while (!job.done) {
+        task_park_uncancelable(TASK_WAIT_THREAD);
+    }
+    return job.result;
+}
+
 /* The request's id goes with its request; an abandoned job stays. */
 static void copy_request(struct thread_job *job, casgi_str_t request)
 {

@@ -30,7 +30,11 @@ size_t thread_count(struct loop *loop, enum thread_kind kind);
 int thread_run(enum thread_kind kind, int (*fn)(void *arg), void *arg, int *out_result)
     __attribute__((warn_unused_result));
 
-/* [task] The same, may be abandoned: casgi_to_thread_owned. */
+/* [task] The same for what must be done, such as closing: cancelled or not it waits, and where there is no thread it
+ * calls fn itself. What fn returned. */
+int thread_run_always(enum thread_kind kind, int (*fn)(void *arg), void *arg);
+
+/* [task] As thread_run, but may be abandoned: casgi_to_thread_owned. */
 int thread_run_owned(enum thread_kind kind, int (*fn)(void *arg), void *owned_arg, void (*free_arg)(void *arg),
                      int *out_result) __attribute__((warn_unused_result));
 

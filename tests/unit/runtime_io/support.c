@@ -1,6 +1,7 @@
 #include "support.h"
 
 #include "runtime/fdwatch.h"
+#include "runtime/file.h"
 #include "runtime/threads.h"
 
 #include <dirent.h>
@@ -60,6 +61,7 @@ int setup_world(void **state)
     casgi_imports_.tasks = &task_interface;
     casgi_imports_.threads = &threads_interface;
     casgi_imports_.fd = &fd_interface;
+    casgi_imports_.files = &files_interface;
     *state = world.loop;
     return 0;
 }
@@ -81,10 +83,17 @@ int teardown_world(void **state)
     return 0;
 }
 
+static void print_task(struct task *task, void *arg)
+{
+    (void)arg;
+    print_error("  task %s waits for %d\n", task_name(task), (int)task_waiting_for(task));
+}
+
 static void on_patience_over(struct timer *timer)
 {
     (void)timer;
-    print_error("nothing happened for a minute\n");
+    print_error("nothing happened for a minute:\n");
+    task_for_each(loop_current(), print_task, NULL);
     abort();
 }
 
