@@ -44,6 +44,8 @@ static const struct row rows[] = {
     { "limit-concurrency", "18446744073709551615", UINT64_MAX, NULL },
     { "limit-concurrency", "18446744073709551616", 0,
       "\"18446744073709551616\" is too large; at most 18446744073709551615" },
+    { "limit-concurrency", "184467440737095516160", 0,
+      "\"184467440737095516160\" is too large; at most 18446744073709551615" },
     { "limit-head-size", "0", 0, NULL },
     { "limit-head-size", "1000", 1000, NULL },
     { "limit-head-size", "8k", 8192, NULL },
@@ -171,6 +173,8 @@ static void test_value__addresses_are_checked(void **state)
     assert_refused("--bind: \"[::1\"" NO_ADDRESS, "a.so", "--bind", "[::1");
     assert_refused("--bind: \"a:\" does not end in a port, a number from 0 to 65535", "a.so", "--bind", "a:");
     assert_refused("--bind: \"a:70000\" does not end in a port, a number from 0 to 65535", "a.so", "--bind", "a:70000");
+    assert_refused("--bind: \"a:18446744073709551696\" does not end in a port, a number from 0 to 65535", "a.so",
+                   "--bind", "a:18446744073709551696");
     assert_refused("--bind: \"[::1]:x\" does not end in a port, a number from 0 to 65535", "a.so", "--bind", "[::1]:x");
     assert_refused("--bind: \"fd://x\" does not end in the number of a descriptor", "a.so", "--bind", "fd://x");
     assert_refused("--bind: \"fd://\" does not end in the number of a descriptor", "a.so", "--bind", "fd://");
