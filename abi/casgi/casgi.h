@@ -14,6 +14,8 @@
 #include "app.h"
 #include "fd.h"
 #include "files.h"
+#include "group.h"
 #include "net.h"
 #include "process.h"
+#include "sync.h"
 #include "threads.h"

@@ -15,6 +15,7 @@ struct casgi_fd_1;
 struct casgi_files_1;
 struct casgi_net_1;
 struct casgi_process_1;
+struct casgi_sync_1;
 
 /* A slot per interface; an older server leaves the slots it does not know NULL, and the calls behind them return
  * CASGI_ENOTSUP. New interfaces take reserved slots, in order. */
@@ -28,7 +29,8 @@ typedef struct casgi_imports {
     const struct casgi_files_1 *files;     /* "casgi.files/1" */
     const struct casgi_net_1 *net;         /* "casgi.net/1" */
     const struct casgi_process_1 *process; /* "casgi.process/1" */
-    const void *reserved[23];
+    const struct casgi_sync_1 *sync;       /* "casgi.sync/1" */
+    const void *reserved[22];
 } casgi_imports_t;
 
 __attribute__((weak, visibility("hidden"))) casgi_imports_t casgi_imports_;

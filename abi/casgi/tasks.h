@@ -39,7 +39,22 @@ typedef struct casgi_children {
     uintptr_t words[8];
 } casgi_children_t;
 
-/* "casgi.tasks/1". The inline calls below say what each does. A later minor adds calls in reserved words, in order. */
+/* A group of tasks, between casgi_task_group_begin and casgi_task_group_end (casgi/group.h). */
+typedef struct casgi_task_group {
+    uintptr_t words[4];
+} casgi_task_group_t;
+
+/* One of the functions casgi_gather runs at the same time (casgi/group.h). */
+typedef struct casgi_work {
+    casgi_task_fn_t fn;
+    void *arg;
+    const char *name; /* borrowed; NULL allowed */
+    int32_t result;   /* what fn returned */
+    uint32_t reserved;
+} casgi_work_t;
+
+/* "casgi.tasks/1". The inline calls below and in casgi/group.h say what each does. A later minor adds calls in reserved
+ * words, in order. */
 typedef struct casgi_tasks_1 {
     int (*create)(casgi_task_fn_t fn, void *arg, const char *name, casgi_task_t **out_task);
     int (*join)(casgi_task_t *task, int *out_result);
@@ -63,7 +78,18 @@ typedef struct casgi_tasks_1 {
     void (*waiter_unref)(casgi_waiter_t *waiter);
     int (*waiter_wait)(casgi_waiter_t *waiter);
     int (*waiter_wake)(casgi_waiter_t *waiter);
-    const void *reserved[10];
+    int (*done)(casgi_task_t *task);
+    int (*wait)(casgi_task_t *const *tasks, size_t count, uint32_t flags, size_t *out_index);
+    int (*group_begin)(casgi_task_group_t *group, uint32_t flags);
+    int (*group_create)(casgi_task_group_t *group, casgi_task_fn_t fn, void *arg, const char *name,
+                        casgi_task_t **out_task);
+    int (*group_cancel)(casgi_task_group_t *group);
+    int (*group_end)(casgi_task_group_t *group);
+    int (*gather)(casgi_work_t *works, size_t count, uint32_t flags);
+    int (*local_set)(const void *key, void *value);
+    void *(*local_get)(const void *key);
+    int (*join_for)(casgi_task_t *task, uint64_t milliseconds, int *out_result);
+    const void *reserved[16];
 } casgi_tasks_1_t;
 
 #define CASGI_TASKS_ (casgi_imports_.tasks)
@@ -164,15 +190,15 @@ static inline int casgi_children_end(casgi_children_t *children)
     return CASGI_TASKS_ ? CASGI_TASKS_->children_end(children) : CASGI_ENOTSUP;
 }
 
-/* [task] [thread] Calls fn(arg) in the task when it ends, last registered first, with cancellation masked; it may suspend,
- * bounded by --timeout-cleanup. CASGI_ENOMEM: then nothing is registered. */
+/* [task] [thread] Calls fn(arg) in the task when it ends, last registered first, with cancellation masked; it may
+ * suspend, bounded by --timeout-cleanup. CASGI_ENOMEM: then nothing is registered. */
 static inline int casgi_defer(void (*fn)(void *arg), void *arg)
 {
     return CASGI_TASKS_ ? CASGI_TASKS_->defer(fn, arg) : CASGI_ENOTSUP;
 }
 
-/* [task] [thread] `size` bytes from the task's arena, aligned for any type, not zeroed; freed together when the task (for a
- * handler: the request) ends. NULL if memory is short. */
+/* [task] [thread] `size` bytes from the task's arena, aligned for any type, not zeroed; freed together when the task
+ * (for a handler: the request) ends. NULL if memory is short. */
 static inline void *casgi_alloc(size_t size)
 {
     return CASGI_TASKS_ ? CASGI_TASKS_->alloc(size) : NULL;
@@ -222,6 +248,8 @@ static inline int casgi_waiter_wake(casgi_waiter_t *waiter)
 
 CASGI_STATIC_ASSERT(sizeof(casgi_deadline_t) == 96, "casgi_deadline_t is frozen");
 CASGI_STATIC_ASSERT(sizeof(casgi_children_t) == 64, "casgi_children_t is frozen");
-CASGI_STATIC_ASSERT(sizeof(casgi_tasks_1_t) == 256, "casgi_tasks_1_t is frozen");
+CASGI_STATIC_ASSERT(sizeof(casgi_task_group_t) == 32, "casgi_task_group_t is frozen");
+CASGI_STATIC_ASSERT(sizeof(casgi_work_t) == 32, "casgi_work_t is frozen");
+CASGI_STATIC_ASSERT(sizeof(casgi_tasks_1_t) == 384, "casgi_tasks_1_t is frozen");
 
 CASGI_EXTERN_C_END
