@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Measures casgi beside limit.c, the least that an HTTP/1.1 server can do on this machine, and beside the peers present."""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import sys
+import time
+
+import saving
+from measure import Failed, compare, cpu_per_answer, idle_bytes, instructions, load, start_seconds, system_calls
+from servers import LIMIT, LOAD_CORE, LOGGED, OURS, PEERS, Server, work
+
+DOCUMENT = {"id": 4711, "name": "Ada Lovelace", "email": "ada@example.org", "tags": ["engine", "notes"],
+            "active": True, "score": 97.5, "address": {"street": "12 St James's Square", "city": "London"}}
+
+
+def document():
+    """A fixed JSON document of 200 bytes."""
+    text = json.dumps({**DOCUMENT, "note": ""}, separators=(",", ":"))
+    text = text[:-2] + "x" * (200 - len(text)) + '"}'
+    assert len(text) == 200 and json.loads(text)
+    return text.encode()
+
+
+def written(name, data):
+    path = os.path.join(work, name)
+    with open(path, "wb") as file:
+        file.write(data)
+    return path
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.kinds = [OURS] + [peer for peer in PEERS if peer.present()]
+
+    def row(self, what, name, text, note=""):
+        print(f"{what:<34} {name:<18} {text:<38} {note}".rstrip(), flush=True)
+
+    def attempt(self, what, kind, figure):
+        """One line of the table; a server that cannot do it says why instead of ending the run."""
+        try:
+            self.row(what, kind.name, *figure(kind))
+        except (Failed, RuntimeError, OSError, AttributeError) as error:
+            self.row(what, kind.name, "failed: " + str(error).split("\n")[0][:90])
+
+    # --- CPU time of the server per request, divided by the limit's ---
+
+    def cpu(self, what, task, *load_options, at_most=None, kinds=None):
+        seconds = self.options.seconds
+        with Server(LIMIT, task) as limit:
+            def figure(kind):
+                with Server(kind, task) as server:
+                    ratio = compare(server, limit, self.options.pairs,
+                                    lambda it: cpu_per_answer(it, "--seconds", seconds, *load_options))
+                text = f"{ratio.median:.2f}  [{ratio.low:.2f} .. {ratio.high:.2f}]  {ratio.ours:.2f} us, limit {ratio.theirs:.2f}"
+                if kind is OURS and at_most:
+                    return text, f"at most {at_most}: {'yes' if ratio.median <= at_most else 'NO'}"
+                return text, ""
+            for kind in kinds or [kind for kind in self.kinds if task in kind.tasks]:
+                self.attempt(what, kind, figure)
+
+    def plain(self):
+        kinds = [kind for kind in self.kinds if "hello" in kind.tasks]
+        self.cpu("GET, 64 connections", "hello", at_most=1.12, kinds=[OURS, LOGGED, *kinds[1:]])
+
+    def pipelined(self):
+        self.cpu("GET, 16 pipelined", "hello", "--pipeline", 16, at_most=1.5)
+
+    def json(self):
+        self.cpu("POST JSON of 200 bytes", "json", "--post", written("document", document()), at_most=1.5)
+
+    def echo(self):
+        self.cpu("POST 64 KiB, echoed", "echo", "--post", written("body", b"0123456789abcdef" * 4096), at_most=1.2)
+
+    def connection(self):
+        self.cpu("GET on a new connection", "hello", "--close")
+
+    # --- what does not drift ---
+
+    def instructions(self):
+        for kind in (LIMIT, OURS):
+            self.attempt("instructions per request", kind, lambda kind: (f"{instructions(kind):.0f}", ""))
+
+    def calls(self):
+        def figure(kind):
+            calls = system_calls(kind)
+            return ", ".join(f"{name} {count:.2f}" for name, count in sorted(calls.items())), ""
+        for kind in (LIMIT, OURS):
+            self.attempt("system calls per request", kind, figure)
+
+    # --- memory and time ---
+
+    def idle(self):
+        def figure(kind):
+            held = idle_bytes(kind, self.options.idle)
+            return f"{held:.0f}", f"at most 512: {'yes' if held <= 512 else 'NO'}" if kind is OURS else ""
+        for kind in [LIMIT, *self.kinds]:
+            if "hello" in kind.tasks:
+                self.attempt("private bytes per idle connection", kind, figure)
+
+    def start(self):
+        def figure(kind):
+            median = statistics.median(start_seconds(kind) for _ in range(self.options.starts)) * 1e3
+            return f"{median:.1f} ms", f"at most 10: {'yes' if median <= 10 else 'NO'}" if kind is OURS else ""
+        for kind in [LIMIT, *self.kinds]:
+            if "hello" in kind.tasks:
+                self.attempt("start to first answer", kind, figure)
+
+    def save(self):
+        def module(_kind):
+            median = statistics.median(saving.saved_module(self.options.starts)) * 1e3
+            return f"{median:.1f} ms", f"at most 50: {'yes' if median <= 50 else 'NO'}"
+
+        def source(_kind):
+            whole, after = saving.saved_source(self.options.starts)
+            return (f"{whole * 1e3:.1f} ms, {after * 1e3:.1f} after the compiler",
+                    f"at most 50 after it: {'yes' if after <= 0.05 else 'NO'}")
+        self.attempt("saved .so to first answer", OURS, module)
+        self.attempt("saved .c to first answer", OURS, source)
+
+    def waiting(self):
+        """Each request waits 100 ms; the ideal rate is connections / 0.1 s."""
+        rates = {}
+
+        def figure(kind):
+            with Server(kind, "wait") as server:
+                load(server, "--connections", connections, "--seconds", 1)
+                time.sleep(0.5)  # what the limit still owes those connections must not reach the next ones
+                report = load(server, "--connections", connections, "--seconds", self.options.waiting_seconds)
+                memory = server.peak() / 1e6
+            rate = rates[kind] = report["answers"] / report["seconds"]
+            text = f"{rate:8.0f}/s  p50 {report['p50_us'] / 1e3:.0f}  p99 {report['p99_us'] / 1e3:.0f} ms  {memory:.0f} MB"
+            share = f"{100 * rate / rates[LIMIT]:.0f} % of the limit, " if LIMIT in rates else ""
+            return text, f"{share}{100 * rate / (connections * 10):.0f} % of the ideal"
+        for connections in self.options.waiting_connections:
+            for kind in [LIMIT, *self.kinds]:
+                if "wait" in kind.tasks:
+                    self.attempt(f"waiting 100 ms, {connections} connections", kind, figure)
+
+
+ROWS = ["plain", "pipelined", "json", "echo", "connection", "instructions", "calls", "idle", "start", "save"]
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("--only", metavar="ROW,...", help="of " + ", ".join(ROWS + ["waiting"]))
+    parser.add_argument("--waiting", action="store_true", help="only the rows in which each request waits 100 ms")
+    parser.add_argument("--pairs", type=int, default=15, help="how many pairs a ratio is the median of (15)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="how long each side of a pair runs (1)")
+    parser.add_argument("--waiting-seconds", type=float, default=5.0, help="how long a waiting row runs (5)")
+    parser.add_argument("--waiting-connections", type=int, nargs="+", default=[1000, 5000, 10000], metavar="N",
+                        help="how many connections wait (1000 5000 10000)")
+    parser.add_argument("--idle", type=int, default=10000, help="idle connections (10000)")
+    parser.add_argument("--starts", type=int, default=20, help="how often starts and saves are timed (20)")
+    parser.add_argument("--no-peers", action="store_true", help="only casgi and the limit")
+    parser.add_argument("--install-peers", action="store_true", help="install the peers that Debian has (done by ./dev)")
+    options = parser.parse_args()
+    options.rows = options.only.split(",") if options.only else ["waiting"] if options.waiting else ROWS
+    unknown = set(options.rows) - set(ROWS) - {"waiting"}
+    if unknown:
+        parser.error(f"no row {', '.join(sorted(unknown))}")
+    return options
+
+
+def raise_file_limit():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def main():
+    options = parse()
+    files = raise_file_limit()
+    options.idle = min(options.idle, files - 200)
+    os.sched_setaffinity(0, LOAD_CORE)
+    bench = Bench(options)
+    if options.no_peers:
+        bench.kinds = [OURS]
+    print(f"server on core 0, load on core 1; {options.pairs} pairs of {options.seconds:g} s; beside the limit: "
+          f"{', '.join(kind.name for kind in bench.kinds)}")
+    print("CPU rows: time of the server per request divided by the limit's, median of the pairwise ratios [95 % interval],")
+    print("then microseconds. The access log is off but in its own row.\n")
+    try:
+        for row in options.rows:
+            getattr(bench, row)()
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
