@@ -40,6 +40,12 @@ static enum http1_due wanted(const struct http1 *c)
     }
 }
 
+static uint32_t unsent(const struct http1 *c)
+{
+    size_t size = stream_unsent(c->stream);
+    return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+}
+
 void http1_due_update(struct http1 *c)
 {
     enum http1_due due = wanted(c);
@@ -48,6 +54,7 @@ void http1_due_update(struct http1 *c)
         expiry_clear(&c->deadline);
     } else if (due != c->due || renewed) {
         expiry_set(list_of(c->host, due), &c->deadline);
+        c->unsent = due == DUE_WRITE ? unsent(c) : 0;
     }
     c->due = (uint8_t)due;
     c->progress = false;
@@ -81,6 +88,15 @@ static void late_head(struct http1 *c)
     http1_refuse(c, &fault);
 }
 
+/* Bytes that left without room for more are progress, too: then http1_leave sets the deadline anew. */
+static void late_write(struct http1 *c)
+{
+    if (unsent(c) >= c->unsent) {
+        c->reset = true;
+        c->in = IN_DEAD;
+    }
+}
+
 static void on_due(struct expiry *item)
 {
     struct http1 *c = LIST_ENTRY(item, struct http1, deadline);
@@ -98,8 +114,7 @@ static void on_due(struct expiry *item)
         tick_body(c);
         break;
     case DUE_WRITE:
-        c->reset = true;
-        c->in = IN_DEAD;
+        late_write(c);
         break;
     default:
         c->in = IN_DEAD;

@@ -55,6 +55,7 @@ struct http1 {
     uint64_t drained;     /* body bytes thrown away behind the response */
     int32_t body_debt_ms; /* how far the body is behind the least rate */
     uint32_t body_recent; /* bytes since the last tick */
+    uint32_t unsent;      /* when the write deadline was set */
     int32_t client_port;
     int32_t server_port;
     uint16_t client_len; /* of the texts behind this struct, each with a NUL */

@@ -132,6 +132,7 @@ int teardown_wire(void **state)
     struct wire *w = *state;
     size_t tasks;
     disconnect(w);
+    wire_wait(w, SECONDS(3600)); /* handlers that sleep end now */
     tasks = task_count(w->loop);
     if (tasks || w->exchanges.running || !list_empty(&w->connections)) {
         print_error("%zu tasks, %zu exchanges left, connections: %d\n", tasks, w->exchanges.running,
@@ -194,8 +195,10 @@ void wire_wait(struct wire *w, uint64_t microseconds)
 
 int wire_count(const struct wire *w, const char *text)
 {
+    const char *end = w->out + w->out_size;
+    size_t size = strlen(text);
     int count = 0;
-    for (const char *at = w->out; (at = strstr(at, text)); at += strlen(text)) {
+    for (const char *at = w->out; (at = memmem(at, (size_t)(end - at), text, size)); at += size) {
         count++;
     }
     return count;

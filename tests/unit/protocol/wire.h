@@ -32,7 +32,7 @@ struct wire {
     bool ended; /* the client saw the end of the stream */
     int failed; /* or a reset */
 
-    char seen[8192]; /* the application's words */
+    char seen[65536]; /* the application's words */
     size_t seen_size;
 
     int refusals;
