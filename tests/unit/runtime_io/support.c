@@ -97,21 +97,11 @@ static void on_patience_over(struct timer *timer)
     abort();
 }
 
-void turn_until(struct loop *loop, const bool *condition)
-{
-    struct timer patience = { .fn = on_patience_over };
-    assert_int_equal(timer_set(loop, &patience, PATIENCE_US), 0);
-    while (!*condition) {
-        (void)loop_turn(loop, true);
-    }
-    timer_clear(loop, &patience);
-}
-
 struct runner {
     casgi_task_fn_t fn;
     void *arg;
     int result;
-    bool over;
+    struct loop *loop;
 };
 
 static int run_fn(void *arg)
@@ -125,15 +115,18 @@ static void on_run_end(struct task *task, void *owner, int result)
     struct runner *runner = owner;
     (void)task;
     runner->result = result;
-    runner->over = true;
+    loop_stop(runner->loop);
 }
 
 int run_task(struct loop *loop, casgi_task_fn_t fn, void *arg)
 {
-    struct runner runner = { .fn = fn, .arg = arg };
+    struct runner runner = { .fn = fn, .arg = arg, .loop = loop };
+    struct timer patience = { .fn = on_patience_over };
     struct task_options options = { .name = "test", .owner = &runner, .on_end = on_run_end };
     assert_int_equal(task_spawn(loop, run_fn, &runner, &options, NULL), 0);
-    turn_until(loop, &runner.over);
+    assert_int_equal(timer_set(loop, &patience, PATIENCE_US), 0);
+    loop_run(loop);
+    timer_clear(loop, &patience);
     return runner.result;
 }
 

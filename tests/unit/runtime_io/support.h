@@ -21,9 +21,6 @@ int teardown_world(void **state);
 /* Runs fn(arg) as a task until it has ended; its result. Ends the program if that takes a minute. */
 int run_task(struct loop *loop, casgi_task_fn_t fn, void *arg);
 
-/* Turns the loop until *condition; ends the program after a minute. */
-void turn_until(struct loop *loop, const bool *condition);
-
 /* [task] Lets others run until *condition. */
 int yield_until(const _Atomic bool *condition);
 
