@@ -5,6 +5,8 @@
 #include "module/loader.h"
 #include "module/resolve.h"
 #include "runtime/fdwatch.h"
+#include "runtime/file.h"
+#include "runtime/sync.h"
 #include "runtime/task.h"
 #include "runtime/threads.h"
 
@@ -42,6 +44,8 @@ static const struct {
     { "casgi.modules/1", &modules_interface, offsetof(casgi_imports_t, modules) },
     { "casgi.threads/1", &threads_interface, offsetof(casgi_imports_t, threads) },
     { "casgi.fd/1", &fd_interface, offsetof(casgi_imports_t, fd) },
+    { "casgi.files/1", &files_interface, offsetof(casgi_imports_t, files) },
+    { "casgi.sync/1", &sync_interface, offsetof(casgi_imports_t, sync) },
 };
 
 static const void *get(const casgi_host_t *host, const char *name)
