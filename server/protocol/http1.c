@@ -266,7 +266,9 @@ int http1_open(struct http1_host *host, struct stream *stream, casgi_address_t c
 {
     struct http1 *c = NULL;
     if (client.host.len < UINT16_MAX && server.host.len < UINT16_MAX) {
-        c = calloc(1, offsetof(struct http1, texts) + client.host.len + server.host.len + 2);
+        size_t size = offsetof(struct http1, texts) + client.host.len + server.host.len + 2;
+        /* Never less than the struct: its last bits are read by the word. */
+        c = calloc(1, size < sizeof(struct http1) ? sizeof(struct http1) : size);
     }
     if (!c) {
         return CASGI_ENOMEM;
