@@ -230,13 +230,13 @@ CASGI_EXTERN_C_BEGIN
  *
  * CASGI_APP_RECORD defines `id`, the record of an application without state of its own, called `app_name`, from its
  * handler. One with state writes its record and its create by hand (casgi/template.c). */
-#define CASGI_APP_RECORD(id, app_name, fn, app_flags)                                                           \
-    static casgi_app_t *id##_create_(const casgi_host_t *host, int argc, char **argv, casgi_error_t *out_error) \
-    {                                                                                                           \
-        static casgi_app_t app = { CASGI_HANDLER(fn), NULL, { 0, 0 } };                                         \
-        (void)host, (void)argc, (void)argv, (void)out_error;                                                    \
-        return &app;                                                                                            \
-    }                                                                                                           \
+#define CASGI_APP_RECORD(id, app_name, fn, app_flags)                                                               \
+    static casgi_app_t *id##_create_(const casgi_host_t *host_, int argc_, char **argv_, casgi_error_t *out_error_) \
+    {                                                                                                               \
+        static casgi_app_t app_ = { CASGI_HANDLER(fn), NULL, { 0, 0 } };                                            \
+        (void)host_, (void)argc_, (void)argv_, (void)out_error_;                                                    \
+        return &app_;                                                                                               \
+    }                                                                                                               \
     static const casgi_app_record_t id = { app_name, NULL, id##_create_, NULL, (app_flags), 0, { 0 } }
 
 /* Exports the module: its name, its version, and pointers to its application records. Once per module, at file level.

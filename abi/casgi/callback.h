@@ -477,10 +477,10 @@ static inline int casgi_callback_run(casgi_on_call_t on_call, casgi_app_t *self,
 }
 
 /* Defines `id`, a handler like any other (for CASGI_APP_RECORD or casgi_app_t.call), from its on_call. */
-#define CASGI_CALLBACK_HANDLER(id, on_call)                                                                    \
-    static int id(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send) \
-    {                                                                                                          \
-        return casgi_callback_run(on_call, self, scope, receive, send);                                        \
+#define CASGI_CALLBACK_HANDLER(id, on_call)                                                                        \
+    static int id(casgi_app_t *self_, const casgi_scope_t *scope_, casgi_receive_t *receive_, casgi_send_t *send_) \
+    {                                                                                                              \
+        return casgi_callback_run(on_call, self_, scope_, receive_, send_);                                        \
     }
 
 /* Exports a module with one application called "app", as CASGI_APP does. */
