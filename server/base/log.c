@@ -304,13 +304,17 @@ static bool filled(enum log_stream stream)
     return atomic_load_explicit(&sinks[stream].filled, memory_order_relaxed);
 }
 
+static void tell_of_access(uint64_t lost)
+{
+    if (lost) {
+        log_print(CASGI_LOG_WARNING, "%llu access log lines lost", (unsigned long long)lost);
+    }
+}
+
 void log_flush(void)
 {
     if (filled(LOG_STDOUT)) {
-        uint64_t lost = flush_access();
-        if (lost) {
-            log_print(CASGI_LOG_WARNING, "%llu access log lines lost", (unsigned long long)lost);
-        }
+        tell_of_access(flush_access());
     }
     if (filled(LOG_STDERR)) {
         struct log_sink *sink = lock(LOG_STDERR);
@@ -326,10 +330,15 @@ bool log_pending(void)
 
 void log_finish(void)
 {
-    log_flush();
-    for (int stream = LOG_STDERR; stream <= LOG_STDOUT; stream++) {
-        struct log_sink *sink = lock((enum log_stream)stream);
-        log_sink_drain(sink, DRAIN_MS);
-        unlock(sink);
-    }
+    struct log_sink *sink = lock(LOG_STDOUT);
+    log_sink_drain(sink, DRAIN_MS);
+    uint64_t lost = sink->lost;
+    sink->lost = 0;
+    unlock(sink);
+    tell_of_access(lost);
+    sink = lock(LOG_STDERR);
+    log_sink_drain(sink, DRAIN_MS);
+    add_notice();
+    log_sink_drain(sink, DRAIN_MS);
+    unlock(sink);
 }

@@ -61,7 +61,7 @@ void log_flush(void);
 /* [any] Whether a flush left something, because a pipe is full: flush again before long. */
 bool log_pending(void);
 
-/* [any] Before exit: flushes, waiting at most half a second for a slow reader. */
+/* [any] Before exit: flushes, waiting at most half a second for a slow reader, and tells of what was lost. */
 void log_finish(void);
 
 /* [any] Now as "2024-11-25T09:14:03.123Z", with a NUL. */

@@ -324,6 +324,28 @@ static void test_log__finish_waits_for_a_slow_reader_only_so_long(void **state)
     assert_true(pending);
 }
 
+static void test_log__finish_tells_of_what_was_lost(void **state)
+{
+    (void)state;
+    struct capture err;
+    capture_pipe(&err, 2);
+    setup_log();
+    for (int i = 0; i < FLOOD; i++) {
+        log_print(CASGI_LOG_WARNING, "flood %d of a line that is not so very short, so that it fills", i);
+    }
+    size_t at = 0;
+    while (log_pending()) {
+        at += capture_read(&err, text + at, sizeof(text) - at);
+        log_flush();
+    }
+    log_finish();
+    (void)capture_read(&err, text + at, sizeof(text) - at);
+    capture_end(&err);
+    struct count count = count_lines(text, "flood");
+    assert_true(count.lost > 0);
+    assert_int_equal(count.lines + count.lost, FLOOD);
+}
+
 /* The way of last resort, where a pipe cannot be opened a second time. */
 static void test_log_sink__a_polled_pipe_does_not_block(void **state)
 {
@@ -374,6 +396,7 @@ int main(void)
         TEST(test_log__a_terminal_gets_colors_and_no_time),
         TEST(test_log__a_stopped_terminal_does_not_block),
         TEST(test_log__finish_waits_for_a_slow_reader_only_so_long),
+        TEST(test_log__finish_tells_of_what_was_lost),
         TEST(test_log_sink__a_polled_pipe_does_not_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
