@@ -1,0 +1,148 @@
+"""The logs from outside: their lines, and that nothing done to their descriptors stops the server."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import unittest
+
+import support
+
+REQUESTS = 1500  # with --log-level trace about 1 MiB of log: more than a pipe and the buffer before it hold
+ACCESS = re.compile(r'INFO:     127\.0\.0\.1:\d+ - "GET /x\?y=%20 HTTP/1\.1" 200 OK 13B \d+\.\dms \[[^]]+\]$')
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=support.PATIENCE)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(support.PATIENCE)
+        self.sock.connect(self.path)
+
+
+class Lines(support.TestCase):
+    def test_an_access_line_has_bytes_duration_and_request_id(self):
+        with support.Server(support.example("hello")) as server:
+            server.get("/x?y=%20")
+            line = server.wait_log(r"GET /x")
+        self.assertRegex(line, ACCESS)
+
+    def test_a_json_access_line_has_the_documented_fields(self):
+        with support.Server(support.example("hello"), "--log-format", "json") as server:
+            server.get("/x?y", {"X-Request-ID": "mine", "User-Agent": 'a"b', "Referer": "r"})
+            entry = json.loads(server.wait_log(r'"kind":"access"'))
+        self.assertEqual({"level": "info", "kind": "access", "method": "GET", "path": "/x", "query": "y",
+                          "http_version": "1.1", "status": 200, "bytes_in": 0, "bytes_out": 13, "request_id": "mine",
+                          "user_agent": 'a"b', "referer": "r"},
+                         {key: entry[key] for key in entry if key not in ("time", "client", "duration_ms")})
+        self.assertRegex(entry["client"], r"^127\.0\.0\.1:\d+$")
+        self.assertGreaterEqual(entry["duration_ms"], 0)
+
+    def test_every_json_line_is_an_object(self):
+        with support.Server(support.example("hello"), "--log-format", "json", "--log-level", "trace") as server:
+            server.get("/")
+            server.wait_log(r"ASGI end")
+            server.stop()
+            for line in server.log:
+                self.assertIn("time", json.loads(line))
+
+    def test_the_trace_shows_events_and_no_bodies(self):
+        with support.Server(support.example("hello"), "--log-level", "trace") as server:
+            server.get("/", {"Cookie": "secret"})
+            server.wait_log(r"ASGI send http\.response\.body <13 bytes> more_body=false")
+            server.wait_log(r"ASGI end status=200")
+            self.assertNotIn("secret", server.text())
+            self.assertNotIn("Hello", server.text())
+
+    def test_excluded_paths_and_queries_are_not_logged(self):
+        with support.Server(support.example("hello"), "--access-log-exclude", "/health", "--access-log-no-query") as server:
+            server.get("/health")
+            server.get("/last?secret")
+            server.wait_log(r'"GET /last HTTP')
+            self.assertNotIn("/health", server.text())
+
+    def test_without_the_access_log_there_are_no_lines(self):
+        with support.Server(support.example("hello"), "--no-access-log") as server:
+            server.get("/")
+            server.stop()
+            self.assertNotIn("GET /", server.text())
+
+
+class Descriptors(support.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.socket = os.path.join(self.folder, "sock")
+
+    def serve(self, stdout, stderr, redirections=""):
+        """Starts a server on a Unix socket; waits until it answers."""
+        command = f'exec "$0" "$@" {redirections}'
+        arguments = [support.BIN, support.example("hello"), "--uds", self.socket, "--log-level", "trace"]
+        process = subprocess.Popen(["sh", "-c", command, *arguments], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+        self.addCleanup(process.wait, support.PATIENCE)
+        self.addCleanup(process.kill)
+        support.wait_until(lambda: os.path.exists(self.socket) or process.poll() is not None, "the socket")
+        self.assertIsNone(process.poll())
+        return process
+
+    def ask(self, process):
+        """Many requests, each answered; then a graceful end."""
+        connection = UnixConnection(self.socket)
+        for number in range(REQUESTS):
+            connection.request("GET", f"/{number}", headers={"X-Filler": "f" * 300})
+            self.assertEqual(b"Hello, World!", connection.getresponse().read().strip()[:13])
+        connection.close()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(0, process.wait(support.PATIENCE))
+
+    def test_pipes_nobody_reads(self):
+        process = self.serve(subprocess.PIPE, subprocess.PIPE)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.ask(process)
+
+    def test_pipes_whose_reader_left(self):
+        process = self.serve(subprocess.PIPE, subprocess.PIPE)
+        process.stdout.close()
+        process.stderr.close()
+        self.ask(process)
+
+    def test_a_full_disk(self):
+        self.ask(self.serve(subprocess.DEVNULL, subprocess.DEVNULL, ">/dev/full 2>/dev/full"))
+
+    def test_closed_descriptors(self):
+        self.ask(self.serve(subprocess.DEVNULL, subprocess.DEVNULL, "<&- >&- 2>&-"))
+
+    def test_lines_lost_are_told_when_the_pipe_is_read_again(self):
+        process = self.serve(subprocess.DEVNULL, subprocess.PIPE)
+        connection = UnixConnection(self.socket)
+
+        def ask():
+            connection.request("GET", "/", headers={"X-Filler": "f" * 300})
+            return connection.getresponse().read()
+
+        for _ in range(REQUESTS):
+            ask()
+        lines = []
+        reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)
+        reader.start()
+        support.wait_until(lambda: ask() and any(b" log lines lost" in line for line in list(lines)), "the notice")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(0, process.wait(support.PATIENCE))
+        reader.join(support.PATIENCE)
+        process.stderr.close()
+        connection.close()
+        for line in lines:
+            self.assertIsNotNone(re.match(rb"\d{4}-\d\d-\d\dT[\d:.]+Z [A-Z]+: +\S[^\n]*\n$", line), line[:200])
+        notice = next(line for line in lines if b" log lines lost" in line)
+        self.assertIsNotNone(re.search(rb"WARNING:  [1-9]\d* log lines lost\n$", notice), notice)
+
+
+if __name__ == "__main__":
+    unittest.main()
