@@ -216,13 +216,24 @@ int build_start(const struct build_options *options, struct build **out, casgi_e
 
 /* ---- its result ---- */
 
+/* Files are dated with the coarse clock: one of the same tick may have been saved before or after. */
+static bool is_older(const char *path, const struct timespec *when)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && (st.st_mtim.tv_sec < when->tv_sec ||
+                                    (st.st_mtim.tv_sec == when->tv_sec && st.st_mtim.tv_nsec < when->tv_nsec));
+}
+
 /* A file that was saved while the compiler ran may be in the result or not. */
 static bool changed_meanwhile(const struct build *build)
 {
+    struct hash key;
+    if (recipe_key(&build->compiler, &build->options, &key) || key.state != build->key.state) {
+        return true;
+    }
     for (size_t i = 0; i < build->files.count; i++) {
-        struct stat st;
-        if (stat(build->files.items[i], &st) || st.st_mtim.tv_sec > build->began.tv_sec ||
-            (st.st_mtim.tv_sec == build->began.tv_sec && st.st_mtim.tv_nsec >= build->began.tv_nsec)) {
+        const char *path = build->files.items[i];
+        if (strcmp(path, build->options.source) != 0 && !is_older(path, &build->began)) {
             return true;
         }
     }

@@ -119,7 +119,7 @@ int crew_start(struct crew *crew, struct artifact *artifact, const char *text, u
 static void leave(struct crew *crew, struct member *member)
 {
     set_state(member, MEMBER_LEAVING);
-    member->kill_at = member->since + crew->patience;
+    member->kill_at = crew->patience ? member->since + crew->patience : 0;
 }
 
 /* Gives each its end of a channel; 0, or nobody got one. */

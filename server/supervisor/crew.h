@@ -34,7 +34,7 @@ struct crew {
     char *const *argv; /* of this program */
     char *const *environment;
     const struct listen_set *sockets;
-    uint64_t patience; /* what a leaving member may take */
+    uint64_t patience; /* what a leaving member may take; 0: any time */
 };
 
 void crew_init(struct crew *crew, char *const *argv, char *const *environment, const struct listen_set *sockets,

@@ -117,6 +117,16 @@ static int open_signals(struct supervisor *self, casgi_error_t *error)
     return 0;
 }
 
+/* What an orderly end may take: the connections, their cancellation, the lifespan's shutdown and its cancellation. 0:
+ * for ever, as asked for. */
+static uint64_t patience(const struct config *config)
+{
+    if (!config->timeout_graceful_shutdown || !config->timeout_cleanup) {
+        return 0;
+    }
+    return config->timeout_graceful_shutdown + 3 * config->timeout_cleanup + 2 * SECOND;
+}
+
 static int set_up(struct supervisor *self, casgi_error_t *error)
 {
     const struct config *config = self->options->config;
@@ -131,8 +141,7 @@ static int set_up(struct supervisor *self, casgi_error_t *error)
         return rc;
     }
     const struct reload_options reload = { config, self->options->path, self->options->source, self->options->cxx };
-    crew_init(&self->crew, self->options->argv, self->options->environment, &self->sockets,
-              config->timeout_graceful_shutdown + config->timeout_cleanup + 2 * SECOND);
+    crew_init(&self->crew, self->options->argv, self->options->environment, &self->sockets, patience(config));
     reload_init(&self->reload, &reload, &self->crew, self->watch);
     return 0;
 }

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum {
-    MASK = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+    MASK = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF,
+    LEAD_MASK = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM, /* of a folder above: only names come and go */
     TREE_DEPTH_MAX = 64,
 };
 
@@ -72,9 +73,9 @@ static struct folder *append_folder(struct watch *watch, int wd, const char *pat
     return &folders[watch->folder_count++];
 }
 
-static struct folder *add_folder(struct watch *watch, const char *path)
+static struct folder *add_folder(struct watch *watch, const char *path, uint32_t mask)
 {
-    int wd = inotify_add_watch(watch->fd, path, MASK);
+    int wd = inotify_add_watch(watch->fd, path, mask | IN_ONLYDIR | IN_MASK_ADD);
     if (wd < 0) {
         watch->unwatched += errno == ENOSPC || errno == ENOMEM;
         return NULL;
@@ -126,7 +127,7 @@ static void set_saved(struct watch *watch, const char *path)
 /* Watches a folder and those below it. With `fresh`, the files in it have come with it: they count as saved. */
 static void add_tree(struct watch *watch, const char *path, bool fresh, int depth)
 {
-    struct folder *folder = add_folder(watch, path);
+    struct folder *folder = add_folder(watch, path, MASK);
     DIR *directory = folder && depth < TREE_DEPTH_MAX ? opendir(path) : NULL;
     if (!directory) {
         return;
@@ -148,9 +149,9 @@ static void add_tree(struct watch *watch, const char *path, bool fresh, int dept
 
 /* ---- what leads to the files ---- */
 
-static int follow_step(void *data, const char *folder_path)
+static int follow_step(void *data, const char *folder_path, bool last)
 {
-    struct folder *folder = add_folder(data, folder_path);
+    struct folder *folder = add_folder(data, folder_path, last ? MASK : LEAD_MASK);
     return folder ? folder->wd : -1;
 }
 
@@ -293,6 +294,9 @@ static bool is_link(const char *folder, const char *name)
 
 static enum watch_result kind_of(const struct inotify_event *event, const struct folder *folder)
 {
+    if (event->mask & (IN_DELETE | IN_MOVED_FROM)) {
+        return WATCH_NOTHING;
+    }
     if (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) {
         return WATCH_SAVED;
     }
@@ -302,21 +306,37 @@ static enum watch_result kind_of(const struct inotify_event *event, const struct
     return WATCH_WRITING;
 }
 
+/* A folder or a link on the way to a file: what it leads to may be another file now, or none. */
+static enum watch_result lead_event(struct watch *watch, const struct inotify_event *event, const struct step *step)
+{
+    watch->stale = true;
+    if (access(step->target, F_OK)) {
+        for (size_t i = 0; i < watch->files.count; i++) {
+            watch->present[i] &= strcmp(watch->files.items[i], step->target) != 0;
+        }
+        return WATCH_NOTHING;
+    }
+    if (!(event->mask & (IN_CREATE | IN_MOVED_TO))) {
+        return WATCH_NOTHING;
+    }
+    set_saved(watch, step->target);
+    return WATCH_SAVED;
+}
+
 static enum watch_result file_event(struct watch *watch, const struct inotify_event *event, const struct folder *folder)
 {
     const struct step *step = step_list_find(&watch->steps, event->wd, event->name);
-    if (!step) {
+    if (!step || (!step->last && !(event->mask & LEAD_MASK))) {
         return WATCH_NOTHING;
     }
-    if ((event->mask & IN_ISDIR) && step->last) { /* the root of a tree */
-        watch->stale = true;
+    if (!step->last) {
+        return lead_event(watch, event, step);
+    }
+    if (event->mask & IN_ISDIR) { /* the root of a tree has come, or goes */
+        watch->stale = watch->tree_missing = true;
         return WATCH_NOTHING;
     }
     enum watch_result result = kind_of(event, folder);
-    if (!step->last) { /* a link, or a folder that was missing: what it leads to may be another file now */
-        watch->stale = true;
-        result = result == WATCH_SAVED && access(step->target, F_OK) == 0 ? WATCH_SAVED : WATCH_NOTHING;
-    }
     if (result == WATCH_SAVED) {
         watch->stale |= is_link(folder->path, event->name);
         set_saved(watch, step->target);
@@ -369,7 +389,8 @@ static void folder_gone(struct watch *watch, const struct inotify_event *event)
     if (event->mask & IN_IGNORED) {
         watch->tree_missing |= is_tree_root(watch, folder->path);
         remove_folder(watch, event->wd);
-    } else if ((event->mask & IN_MOVE_SELF) && inotify_add_watch(watch->fd, folder->path, MASK) != event->wd) {
+    } else if ((event->mask & IN_MOVE_SELF) &&
+               inotify_add_watch(watch->fd, folder->path, MASK | IN_ONLYDIR | IN_MASK_ADD) != event->wd) {
         (void)inotify_rm_watch(watch->fd, event->wd); /* IN_IGNORED follows */
     }
 }

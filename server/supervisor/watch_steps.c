@@ -14,7 +14,7 @@ enum { LINKS_MAX = 40 };
 struct walk {
     struct step_list *list;
     const char *target;
-    int (*enter)(void *data, const char *folder);
+    int (*enter)(void *data, const char *folder, bool last);
     void *data;
     char *folder; /* physical: no links in it; "" is the root */
     char *rest;   /* what is still to be walked */
@@ -24,7 +24,7 @@ struct walk {
 static int add_step(struct walk *walk, const char *name, bool last)
 {
     struct step_list *list = walk->list;
-    int wd = walk->enter(walk->data, *walk->folder ? walk->folder : "/");
+    int wd = walk->enter(walk->data, *walk->folder ? walk->folder : "/", last);
     if (wd < 0) {
         return 0;
     }
@@ -110,7 +110,8 @@ static int walk_name(struct walk *walk, const char *name, bool *out_over)
         rc = add_step(walk, name, false);
         rc = rc ? rc : follow_link(walk, path);
     } else if (there && S_ISDIR(st.st_mode) && !last) {
-        rc = set_folder(walk, path);
+        rc = add_step(walk, name, false);
+        rc = rc ? rc : set_folder(walk, path);
     } else {
         *out_over = true;
         rc = add_step(walk, name, last);
@@ -119,7 +120,8 @@ static int walk_name(struct walk *walk, const char *name, bool *out_over)
     return rc;
 }
 
-int step_list_follow(struct step_list *list, const char *path, int (*enter)(void *data, const char *folder), void *data)
+int step_list_follow(struct step_list *list, const char *path, int (*enter)(void *data, const char *folder, bool last),
+                     void *data)
 {
     struct walk walk = { list, path, enter, data, strdup(""), strdup(path), 0 };
     int rc = walk.folder && walk.rest ? 0 : CASGI_ENOMEM;

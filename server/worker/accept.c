@@ -53,7 +53,7 @@ static void on_connection_closed(struct http1_host *host, struct http1 *connecti
 static void on_drained(struct http1_host *host, struct http1 *connection)
 {
     struct acceptor *acceptor = host->data;
-    if (!handover_offer(acceptor->worker->handover)) {
+    if (!handover_offer_one(acceptor->worker->handover, connection)) {
         http1_close(connection);
     }
 }

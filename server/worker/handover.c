@@ -167,6 +167,23 @@ bool handover_offer(struct handover *handover)
     return true;
 }
 
+bool handover_offer_one(struct handover *handover, struct http1 *connection)
+{
+    if (!handover_open(handover)) {
+        return false;
+    }
+    struct batch batch = { .message = { .type = CONTROL_CONNECTIONS, .fds = { http1_fd(connection) }, .fd_count = 1 },
+                           .connections = { connection } };
+    if (batch.message.fds[0] < 0) {
+        return false;
+    }
+    if (control_send(watcher_fd(handover->watcher), &batch.message) == 0) {
+        forget(handover, &batch);
+        return true;
+    }
+    return handover_offer(handover);
+}
+
 void handover_free(struct handover *handover)
 {
     if (handover) {

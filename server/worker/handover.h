@@ -7,13 +7,18 @@
 #include <stddef.h>
 
 struct handover;
+struct http1;
 struct worker;
 
 /* Begins to give the worker's connections to `channel`, which it owns on success. CASGI_ENOMEM. */
 int handover_new(struct worker *worker, int channel, struct handover **out) __attribute__((warn_unused_result));
 
-/* A connection became idle: it is looked for soon. false: nobody takes it (also for NULL). */
+/* There may be idle connections: they are looked for soon. false: nobody takes them (also for NULL). */
 bool handover_offer(struct handover *handover);
+
+/* This one has become idle: it leaves now, before its client's next request is read here, or, if the channel is full,
+ * soon. false: nobody takes it (also for NULL). */
+bool handover_offer_one(struct handover *handover, struct http1 *connection);
 
 /* Whether connections may still be given. NULL: no. */
 bool handover_open(const struct handover *handover);

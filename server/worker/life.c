@@ -98,8 +98,9 @@ static void each_connection(struct worker *worker, void (*fn)(struct http1 *conn
 
 static void drain(struct worker *worker)
 {
+    int level = worker->handover ? CASGI_LOG_DEBUG : CASGI_LOG_INFO; /* a change of workers is no news */
     worker->phase = PHASE_DRAINING;
-    log_print(CASGI_LOG_INFO, "Shutting down");
+    log_print(level, "Shutting down");
     stop_accepting(worker);
     set_deadline(worker, worker->config->timeout_graceful_shutdown);
     if (!handover_offer(worker->handover)) {

@@ -3,10 +3,38 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is being sent stays while the client reads slowly, also if the text is replaced. */
+struct text {
+    unsigned refs;
+    size_t size;
+    char bytes[];
+};
+
 struct placeholder {
     casgi_app_t app;
-    casgi_str_t text; /* owned */
+    struct text *text;
 };
+
+static struct text *text_new(casgi_str_t from)
+{
+    struct text *text = malloc(sizeof(*text) + from.len + 1);
+    if (text) {
+        text->refs = 1;
+        text->size = from.len;
+        memcpy(text->bytes, from.ptr, from.len);
+        if (from.len == 0 || from.ptr[from.len - 1] != '\n') {
+            text->bytes[text->size++] = '\n';
+        }
+    }
+    return text;
+}
+
+static void text_unref(struct text *text)
+{
+    if (text && !--text->refs) {
+        free(text);
+    }
+}
 
 static int answer(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
 {
@@ -15,30 +43,29 @@ static int answer(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t 
         CASGI_HEADER("cache-control", "no-store"),
         CASGI_HEADER("retry-after", "1"),
     };
-    const struct placeholder *self = app->data;
+    struct text *text = ((const struct placeholder *)app->data)->text;
     (void)scope, (void)receive;
-    /* A copy, since the text may be replaced while the client reads slowly. */
-    char *text = casgi_alloc(self->text.len);
-    if (!text) {
-        return CASGI_ENOMEM;
-    }
-    size_t size = self->text.len;
-    memcpy(text, self->text.ptr, size);
+    text->refs++;
     int rc = casgi_send_start(send, 503, headers, sizeof(headers) / sizeof(headers[0]));
-    return rc ? rc : casgi_send_body(send, text, size, false);
+    if (!rc) {
+        rc = casgi_send_body(send, text->bytes, text->size, false);
+    }
+    text_unref(text);
+    return rc;
 }
 
 struct placeholder *placeholder_new(const char *text)
 {
     struct placeholder *placeholder = calloc(1, sizeof(*placeholder));
-    if (placeholder) {
-        placeholder->app.call = answer;
-        placeholder->app.data = placeholder;
-        placeholder_set_text(placeholder, casgi_str(text));
+    if (!placeholder) {
+        return NULL;
     }
-    if (placeholder && !placeholder->text.ptr) {
+    placeholder->app.call = answer;
+    placeholder->app.data = placeholder;
+    placeholder->text = text_new(casgi_str(text));
+    if (!placeholder->text) {
         free(placeholder);
-        placeholder = NULL;
+        return NULL;
     }
     return placeholder;
 }
@@ -46,7 +73,7 @@ struct placeholder *placeholder_new(const char *text)
 void placeholder_free(struct placeholder *placeholder)
 {
     if (placeholder) {
-        free((void *)(uintptr_t)placeholder->text.ptr);
+        text_unref(placeholder->text);
         free(placeholder);
     }
 }
@@ -58,13 +85,9 @@ casgi_app_t *placeholder_app(struct placeholder *placeholder)
 
 void placeholder_set_text(struct placeholder *placeholder, casgi_str_t text)
 {
-    char *copy = placeholder ? malloc(text.len + 2) : NULL;
-    if (!copy) {
-        return;
+    struct text *fresh = placeholder ? text_new(text) : NULL;
+    if (fresh) {
+        text_unref(placeholder->text);
+        placeholder->text = fresh;
     }
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\n';
-    copy[text.len + 1] = '\0';
-    free((void *)(uintptr_t)placeholder->text.ptr);
-    placeholder->text = (casgi_str_t){ copy, text.len + (text.len == 0 || copy[text.len - 1] != '\n') };
 }
