@@ -66,7 +66,7 @@ void http1_head_setup(void)
 
 static int parse_version(struct head_parser *head, const char *at)
 {
-    if (memcmp(at, "HTTP/1.", 7) != 0 || (at[7] != '0' && at[7] != '1') || at[8] != '\r' || at[9] != '\n') {
+    if (strncmp(at, "HTTP/1.", 7) != 0 || (at[7] != '0' && at[7] != '1') || at[8] != '\r' || at[9] != '\n') {
         return refuse(head, at, "the version is neither HTTP/1.1 nor HTTP/1.0");
     }
     static const casgi_str_t versions[2] = { CASGI_STR("1.0"), CASGI_STR("1.1") };

@@ -1,0 +1,246 @@
+/* Any bytes through a real connection: whole, byte by byte, and cut at places that depend on them. Whatever they are,
+ * the connection must end, no task may be left, and the answer must not depend on how the bytes were cut. */
+#include "casgi/app.h"
+#include "casgi/imports.h"
+#include "protocol/http1.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { IN_MOST = 16384, OUT_MOST = 1 << 20, PAIR = 1 << 17, TURNS = 100000 };
+
+static struct loop *loop;
+static struct exchange_host exchanges;
+static struct http1_host host;
+static struct list connections;
+static struct stream *client;
+
+struct answer {
+    char bytes[OUT_MOST];
+    size_t size;
+    bool ended;
+    bool comparable; /* nothing in it depends on what had come when */
+};
+
+static struct answer whole;
+static struct answer cut;
+static struct answer *answer; /* being gathered */
+
+/* ---- the application ---- */
+
+struct piece {
+    struct piece *next;
+    size_t size;
+    char bytes[];
+};
+
+/* Only what was received whole is answered. */
+static int read_all(casgi_receive_t *receive, struct piece **last)
+{
+    casgi_event_t event;
+    do {
+        int rc = casgi_receive(receive, &event);
+        if (rc || event.type != CASGI_HTTP_REQUEST) {
+            return rc ? rc : CASGI_EDISCONNECTED;
+        }
+        struct piece *piece = casgi_alloc(sizeof *piece + event.http_request.body.len);
+        *piece = (struct piece){ .size = event.http_request.body.len };
+        if (piece->size) {
+            memcpy(piece->bytes, event.http_request.body.ptr, piece->size);
+        }
+        *last = (*last)->next = piece;
+    } while (event.http_request.more_body);
+    return 0;
+}
+
+static int echo_all(const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    struct piece first = { .size = 0 };
+    struct piece *last = &first;
+    int rc = read_all(receive, &last);
+    rc = rc ? rc : casgi_send_start(send, 200, scope->headers, 0);
+    rc = rc ? rc : casgi_send_body(send, scope->path.ptr, scope->path.len, true);
+    for (struct piece *p = first.next; rc == 0 && p; p = p->next) {
+        /* Byte by byte, so that the chunks do not show how the body came. */
+        for (size_t i = 0; rc == 0 && i < p->size && i < 64; i++) {
+            rc = casgi_send_body(send, p->bytes + i, 1, true);
+        }
+        if (p->size > 64) {
+            answer->comparable = false;
+        }
+    }
+    return rc ? rc : casgi_send_body(send, NULL, 0, false);
+}
+
+static int echo_each(casgi_receive_t *receive, casgi_send_t *send)
+{
+    casgi_event_t event;
+    int rc = casgi_send_start(send, 200, NULL, 0);
+    do {
+        rc = rc ? rc : casgi_receive(receive, &event);
+        if (rc == 0) {
+            rc = casgi_send_body(send, event.http_request.body.ptr, event.http_request.body.len,
+                                 event.http_request.more_body);
+        }
+    } while (rc == 0 && event.type == CASGI_HTTP_REQUEST && event.http_request.more_body);
+    return rc;
+}
+
+/* The second byte of the path says what to do. */
+static int app(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    char what = scope->path.len > 1 ? scope->path.ptr[1] : ' ';
+    (void)self;
+    if (casgi_scope_header(scope, "expect").ptr || strchr("enfhs", what)) {
+        answer->comparable = false;
+    }
+    switch (what) {
+    case 'e':
+        return echo_each(receive, send);
+    case 'n':
+        return casgi_respond(send, 200, "text/plain", scope->path.ptr);
+    case 'f':
+        return CASGI_EFAILED;
+    case 'h':
+        (void)casgi_send_start(send, 200, NULL, 0);
+        (void)casgi_send_body(send, "x", 1, true);
+        return CASGI_EFAILED;
+    case 's':
+        (void)casgi_sleep(1000);
+        return echo_all(scope, receive, send);
+    default:
+        return echo_all(scope, receive, send);
+    }
+}
+
+static casgi_app_t application = { .call = app };
+
+/* ---- the client ---- */
+
+static void on_readable(void *owner)
+{
+    (void)owner;
+    ssize_t size = stream_recv(client, answer->bytes + answer->size, OUT_MOST - answer->size);
+    if (size > 0) {
+        answer->size += (size_t)size;
+    } else if (size != CASGI_EAGAIN) {
+        answer->ended = true;
+        stream_read(client, false);
+    }
+}
+
+static void on_writable(void *owner)
+{
+    (void)owner;
+}
+
+static const struct stream_events events = { .readable = on_readable, .writable = on_writable };
+
+static void settle(void)
+{
+    for (int i = 0; i < TURNS && loop_turn(loop, false); i++) {
+    }
+}
+
+static void check(bool good, const char *what)
+{
+    if (!good) {
+        fprintf(stderr, "%s\n", what);
+        abort();
+    }
+}
+
+static void set_up(void)
+{
+    const struct loop_options options = { .fake_clock = true };
+    check(loop_new(&options, &loop) == 0, "no loop");
+    casgi_imports_.tasks = &task_interface;
+    exchanges = (struct exchange_host){ .loop = loop, .app = &application, .body_limit = 2048 };
+    exchange_host_init(&exchanges);
+    host = (struct http1_host){
+        .exchanges = &exchanges,
+        .head_limit = 2048,
+        .header_count_limit = 20,
+        .body_rate = 240,
+        .body_grace = 5000000,
+        .drain_limit = 512,
+        .scheme = CASGI_STR("http"),
+        .root_path = CASGI_STR(""),
+    };
+    list_init(&connections);
+    http1_host_init(&host, loop, 20000000, 75000000, 60000000);
+}
+
+/* ---- one run ---- */
+
+static void send_piece(const uint8_t *data, size_t size)
+{
+    struct iovec piece = { (void *)(uintptr_t)data, size };
+    (void)!stream_write(client, &piece, 1);
+    settle();
+}
+
+static void run(const uint8_t *data, size_t size, size_t step, struct answer *out)
+{
+    const casgi_address_t address = { CASGI_STR("c"), 1, 0 };
+    const casgi_address_t none = { { NULL, 0 }, 0, 0 };
+    struct stream *server;
+    struct http1 *c;
+    answer = out;
+    *(size_t *)&out->size = 0;
+    out->ended = false;
+    out->comparable = true;
+    check(stream_open_pair(loop, PAIR, &server, &client) == 0, "no streams");
+    stream_set_owner(client, &events, NULL);
+    stream_read(client, true);
+    check(http1_open(&host, server, address, none, &connections, &c) == 0, "no connection");
+    for (size_t at = 0; at < size;) {
+        size_t piece = step < size - at ? step : size - at;
+        send_piece(data + at, piece);
+        at += piece;
+    }
+    loop_advance(loop, 2000000);
+    settle();
+    (void)stream_shutdown(client);
+    settle();
+    loop_advance(loop, 200000000);
+    settle();
+    check(list_empty(&connections), "a connection is left");
+    check(answer->ended, "the client waits for ever");
+    check(exchanges.running == 0 && task_count(loop) == 0, "an exchange is left");
+    stream_close(client, false);
+    settle();
+}
+
+static void compare(const char *how)
+{
+    if (whole.comparable && cut.comparable &&
+        (whole.size != cut.size || memcmp(whole.bytes, cut.bytes, whole.size) != 0)) {
+        fprintf(stderr, "%s: it matters\n--- whole\n%.*s\n--- cut\n%.*s\n", how, (int)whole.size, whole.bytes,
+                (int)cut.size, cut.bytes);
+        abort();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t sum = 0;
+    if (size > IN_MOST) {
+        return 0;
+    }
+    if (!loop) {
+        set_up();
+    }
+    for (size_t i = 0; i < size; i++) {
+        sum = sum * 31 + data[i];
+    }
+    run(data, size, IN_MOST, &whole);
+    run(data, size, 1, &cut);
+    compare("byte by byte");
+    run(data, size, size ? 1 + sum % size : 1, &cut);
+    compare("in pieces");
+    return 0;
+}
