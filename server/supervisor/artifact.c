@@ -1,7 +1,7 @@
 #include "supervisor/artifact.h"
 
 #include "base/error.h"
-#include "supervisor/file.h"
+#include "supervisor/disk.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -98,7 +98,7 @@ static void remove_abandoned_copies(const char *folder, const char *name)
         return;
     }
     for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
-        char *path = is_copy_of(entry->d_name, name) ? file_join(folder, entry->d_name) : NULL;
+        char *path = is_copy_of(entry->d_name, name) ? path_join(folder, entry->d_name) : NULL;
         if (path) {
             (void)artifact_remove_abandoned(path);
         }
@@ -144,8 +144,8 @@ static int create_copy(const char *folder, const char *name, unsigned generation
 /* In the file's own folder, so that $ORIGIN means the same and gdb finds it; else in the cache. */
 static int create_somewhere(const char *path, unsigned generation, const char *cache, char **out_path, int *out_fd)
 {
-    const char *name = file_name(path);
-    char *folder = file_folder(path);
+    const char *name = path_name(path);
+    char *folder = path_folder(path);
     int rc = folder ? 0 : CASGI_ENOMEM;
     if (!rc) {
         remove_abandoned_copies(folder, name);
@@ -182,7 +182,7 @@ static int copy_open_file(int from, const char *path, unsigned generation, const
     if (rc) {
         return rc;
     }
-    rc = file_copy(from, to);
+    rc = disk_copy(from, to);
     if (!rc && !same_as_before(from, &before)) {
         rc = CASGI_EAGAIN;
     }

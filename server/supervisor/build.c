@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "supervisor/artifact.h"
 #include "supervisor/cache.h"
-#include "supervisor/file.h"
+#include "supervisor/disk.h"
 #include "supervisor/recipe.h"
 #include "supervisor/spawn.h"
 
@@ -45,7 +45,7 @@ struct build {
 /* "app" of "src/app.c". */
 static char *stem(const char *source)
 {
-    const char *name = file_name(source);
+    const char *name = path_name(source);
     const char *dot = strrchr(name, '.');
     return dot && dot != name ? strndup(name, (size_t)(dot - name)) : strdup(name);
 }
@@ -88,7 +88,7 @@ static int read_list(const char *path, struct path_list *out)
 {
     char *text;
     size_t size;
-    int rc = file_read(path, LIST_MAX, &text, &size);
+    int rc = disk_read(path, LIST_MAX, &text, &size);
     if (rc) {
         return rc;
     }
@@ -108,7 +108,7 @@ static void write_list(const char *path, const struct path_list *files)
         rc = buf_append(&text, files->items[i], strlen(files->items[i]) + 1);
     }
     if (!rc) {
-        (void)file_replace(path, buf_bytes(&text), buf_len(&text));
+        (void)disk_replace(path, buf_bytes(&text), buf_len(&text));
     }
     buf_release(&text);
 }
@@ -145,7 +145,7 @@ static int run_compiler(struct build *build, const struct words *command)
     const struct spawn_options options = {
         .argv = command->items, .control = -1, .output = build->shown ? STDERR_FILENO : fds[1], .group = !build->shown
     };
-    int rc = spawn(&options, &build->pid);
+    int rc = spawn_program(&options, &build->pid);
     if (fds[1] >= 0) {
         close(fds[1]);
     }
@@ -277,7 +277,7 @@ static void scan_headers(struct build *build)
     }
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     const struct spawn_options options = { .argv = command.items, .control = -1, .output = nowhere };
-    if (nowhere >= 0 && spawn(&options, &pid) == 0) {
+    if (nowhere >= 0 && spawn_program(&options, &pid) == 0) {
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
         }
         (void)depfile_read(build->depfile, &build->files);

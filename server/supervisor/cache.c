@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "supervisor/artifact.h"
-#include "supervisor/file.h"
+#include "supervisor/disk.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -113,7 +113,7 @@ static void entries_read(struct entry_list *list, const char *path, const char *
     }
     for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
         if (has_suffix(entry->d_name, suffix)) {
-            entry_add(list, file_join(path, entry->d_name));
+            entry_add(list, path_join(path, entry->d_name));
         }
     }
     closedir(directory);

@@ -56,7 +56,7 @@ static int spawn_worker(const struct crew *crew, int control, pid_t *out_pid)
     const struct spawn_options options = {
         .argv = crew->argv, .file = "/proc/self/exe", .environment = environment, .control = control, .output = -1
     };
-    int rc = spawn(&options, out_pid);
+    int rc = spawn_program(&options, out_pid);
     free(environment);
     free(variable);
     return rc;

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "casgi/base.h"
-#include "supervisor/file.h"
+#include "supervisor/disk.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +129,7 @@ int depfile_read(const char *path, struct path_list *out)
 {
     char *text;
     size_t size;
-    int rc = file_read(path, DEPFILE_MAX, &text, &size);
+    int rc = disk_read(path, DEPFILE_MAX, &text, &size);
     if (!rc) {
         rc = depfile_parse(text, size, out);
         free(text);

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "supervisor/build.h"
-#include "supervisor/file.h"
+#include "supervisor/disk.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ static char *find_program(const char *name)
 
 static bool has_headers(const char *folder)
 {
-    char *path = file_join(folder, "casgi/casgi.h");
+    char *path = path_join(folder, "casgi/casgi.h");
     bool found = path && access(path, R_OK) == 0;
     free(path);
     return found;
@@ -53,8 +53,8 @@ static char *installed_headers(void)
     char *folder = NULL, *include = NULL;
     if (length > 0) {
         program[length] = '\0';
-        folder = file_folder(program);
-        include = folder ? file_join(folder, "../include") : NULL;
+        folder = path_folder(program);
+        include = folder ? path_join(folder, "../include") : NULL;
         free(folder);
     }
     return include;

@@ -8,7 +8,7 @@
 #include "supervisor/build.h"
 #include "supervisor/cache.h"
 #include "supervisor/clock.h"
-#include "supervisor/file.h"
+#include "supervisor/disk.h"
 #include "supervisor/report.h"
 #include "supervisor/watch.h"
 
@@ -42,7 +42,7 @@ void reload_release(struct reload *reload)
 
 static const char *shown_name(const struct reload *reload)
 {
-    return file_name(reload->options.path);
+    return path_name(reload->options.path);
 }
 
 static bool serves(const struct slot *slot)

@@ -34,7 +34,7 @@ static int set_attributes(posix_spawnattr_t *attributes, const struct spawn_opti
     return rc ? rc : posix_spawnattr_setflags(attributes, flags);
 }
 
-int spawn(const struct spawn_options *options, pid_t *out_pid)
+int spawn_program(const struct spawn_options *options, pid_t *out_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;

@@ -16,4 +16,4 @@ struct spawn_options {
 #define SPAWN_CONTROL_FD 3
 
 /* 0 and the process; or the system's code. */
-int spawn(const struct spawn_options *options, pid_t *out_pid) __attribute__((warn_unused_result));
+int spawn_program(const struct spawn_options *options, pid_t *out_pid) __attribute__((warn_unused_result));

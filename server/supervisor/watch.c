@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "supervisor/depfile.h"
-#include "supervisor/file.h"
+#include "supervisor/disk.h"
 #include "supervisor/pattern.h"
 #include "supervisor/watch_steps.h"
 
@@ -134,7 +134,7 @@ static void add_tree(struct watch *watch, const char *path, bool fresh, int dept
     }
     folder->in_tree = true;
     for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
-        char *child = strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") ? file_join(path, entry->d_name) : NULL;
+        char *child = strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") ? path_join(path, entry->d_name) : NULL;
         if (child && is_folder(entry, child)) {
             if (pattern_set_enters(watch->patterns, child)) {
                 add_tree(watch, child, fresh, depth + 1);
@@ -183,7 +183,7 @@ static int absolute(const char *path, struct path_list *out)
         return path_list_add(out, path, strlen(path));
     }
     folder = getcwd(/* allocates */ NULL, 0);
-    whole = folder ? file_join(folder, path) : NULL;
+    whole = folder ? path_join(folder, path) : NULL;
     int rc = whole ? path_list_add(out, whole, strlen(whole)) : CASGI_ENOMEM;
     free(folder);
     free(whole);
@@ -286,7 +286,7 @@ int watch_add_tree(struct watch *watch, const char *folder, casgi_error_t *error
 static bool is_link(const char *folder, const char *name)
 {
     struct stat st;
-    char *path = file_join(folder, name);
+    char *path = path_join(folder, name);
     bool link = path && lstat(path, &st) == 0 && (S_ISLNK(st.st_mode) || (S_ISREG(st.st_mode) && st.st_nlink > 1));
     free(path);
     return link;
@@ -355,7 +355,7 @@ static void folder_came(struct watch *watch, const char *path)
 static enum watch_result tree_event(struct watch *watch, const struct inotify_event *event, const struct folder *folder)
 {
     enum watch_result result = WATCH_NOTHING;
-    char *path = file_join(folder->path, event->name);
+    char *path = path_join(folder->path, event->name);
     if (path && (event->mask & IN_ISDIR) && (event->mask & (IN_CREATE | IN_MOVED_TO))) {
         folder_came(watch, path);
     } else if (path && !(event->mask & IN_ISDIR) && pattern_set_wants(watch->patterns, path)) {

@@ -106,8 +106,15 @@ class Case(support.TestCase):
     def module(self, name, source):
         return build_module(self.made, source, name)
 
-    def serve(self, path, *arguments, wait=True):
-        return Server(path, "--reload", *arguments, env=self.env, cwd=self.folder, wait=wait)
+    def serve(self, path, *arguments):
+        """A server that has answered once: its first worker (or the one that says why there is none) serves."""
+        server = Server(path, "--reload", *arguments, env=self.env, cwd=self.folder)
+        try:
+            server.get()
+        except BaseException:
+            server.kill()
+            raise
+        return server
 
     def path(self, name):
         return os.path.join(self.folder, name)

@@ -1,4 +1,4 @@
-#include "supervisor/file.h"
+#include "supervisor/disk.h"
 
 #include "base/error.h"
 
@@ -69,7 +69,7 @@ static int read_open_file(int fd, size_t limit, char **out_text, size_t *out_siz
     return 0;
 }
 
-int file_read(const char *path, size_t limit, char **out_text, size_t *out_size)
+int disk_read(const char *path, size_t limit, char **out_text, size_t *out_size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -80,7 +80,7 @@ int file_read(const char *path, size_t limit, char **out_text, size_t *out_size)
     return rc;
 }
 
-int file_replace(const char *path, const void *data, size_t size)
+int disk_replace(const char *path, const void *data, size_t size)
 {
     char *temporary;
     if (asprintf(&temporary, "%s.%ld.tmp", path, (long)getpid()) < 0) {
@@ -101,7 +101,7 @@ int file_replace(const char *path, const void *data, size_t size)
     return rc;
 }
 
-int file_copy(int from, int to)
+int disk_copy(int from, int to)
 {
     if (ioctl(to, FICLONE, from) == 0) {
         return 0;
@@ -124,13 +124,13 @@ int file_copy(int from, int to)
     }
 }
 
-char *file_join(const char *folder, const char *name)
+char *path_join(const char *folder, const char *name)
 {
     char *path;
     return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
 }
 
-char *file_folder(const char *path)
+char *path_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
     if (!slash) {
@@ -139,7 +139,7 @@ char *file_folder(const char *path)
     return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
-const char *file_name(const char *path)
+const char *path_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
