@@ -30,12 +30,12 @@ enum { HEAD_MAX = 4096, IN_SIZE = 256 * 1024, SAMPLES_MAX = 1 << 22 };
 struct connection {
     int fd;
     unsigned awaited;   /* answers still to come of this batch */
-    bool want_write;    /* registered for EPOLLOUT */
     size_t sent;        /* bytes of the batch that left */
     uint64_t began;     /* when the batch was sent */
     uint64_t body_left; /* bytes of the answer's body still to come */
-    size_t head_used;   /* bytes of an unfinished head */
-    char head[HEAD_MAX];
+    char *head;         /* an unfinished head, HEAD_MAX bytes; NULL while none was */
+    unsigned head_used;
+    bool want_write; /* registered for EPOLLOUT */
 };
 
 static struct {
@@ -145,6 +145,8 @@ static void connection_open(struct connection *c)
 static void connection_close(struct connection *c)
 {
     close(c->fd);
+    free(c->head);
+    c->head = NULL;
     c->fd = -1;
     open_count--;
 }
@@ -208,21 +210,38 @@ static int64_t head_parse(const char *head, size_t size)
     return -1;
 }
 
+/* Keeps what came of a head that is not whole yet. */
+static bool head_keep(struct connection *c, const char *data, size_t size)
+{
+    if (!c->head && !(c->head = malloc(HEAD_MAX))) {
+        die("malloc");
+    }
+    if (size > HEAD_MAX - c->head_used) {
+        return false;
+    }
+    memcpy(c->head + c->head_used, data, size);
+    c->head_used += (unsigned)size;
+    return true;
+}
+
 /* Takes what it can of a head; returns the bytes used, 0 if the answer is not one we want. */
 static size_t head_take(struct connection *c, const char *data, size_t size)
 {
     size_t before = c->head_used;
-    size_t room = sizeof c->head - 1 - before;
-    size_t copied = size < room ? size : room;
-    memcpy(c->head + before, data, copied);
-    c->head_used += copied;
-    c->head[c->head_used] = '\0';
-    const char *end = memmem(c->head, c->head_used, "\r\n\r\n", 4);
-    if (!end) {
-        return copied;
+    const char *head = data;
+    if (before > 0) {
+        size = size < HEAD_MAX - before ? size : HEAD_MAX - before;
+        if (!head_keep(c, data, size)) {
+            return 0;
+        }
+        head = c->head;
     }
-    size_t head_size = (size_t)(end - c->head) + 4;
-    int64_t length = head_parse(c->head, head_size);
+    const char *end = memmem(head, before + size, "\r\n\r\n", 4);
+    if (!end) {
+        return before > 0 || head_keep(c, data, size) ? size : 0;
+    }
+    size_t head_size = (size_t)(end - head) + 4;
+    int64_t length = head_parse(head, head_size);
     if (length < 0) {
         return 0;
     }

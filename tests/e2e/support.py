@@ -67,8 +67,9 @@ class Server:
                 raise
 
     def _read(self):
-        for line in self.process.stdout:
-            self.log.append(line.decode("utf-8", "replace").rstrip("\n"))
+        with self.process.stdout as output:
+            for line in output:
+                self.log.append(line.decode("utf-8", "replace").rstrip("\n"))
 
     def wait_ready(self):
         wait_until(lambda: self._address() or self.process.poll() is not None, "the address in the server's log")
