@@ -62,8 +62,12 @@ void answer_begin(struct exchange *ex, int status)
     priv->answer.rest = body_allowed ? text : (casgi_str_t){ NULL, 0 };
     priv->answer.pending = true;
     priv->answer.late.fn = on_late;
-    int rc = response_add_defaults(ex, &type, 1);
-    rc = rc ? rc : ex->driver->head(ex, &priv->out.head);
+    casgi_header_t *headers = arena_alloc(&ex->arena, (1 + response_spare(ex)) * sizeof(*headers));
+    if (headers) {
+        headers[0] = type;
+        response_set_fields(ex, headers, 1);
+    }
+    int rc = headers ? ex->driver->head(ex, &priv->out.head) : CASGI_ENOMEM;
     if (rc) {
         failed(ex, rc);
         return;

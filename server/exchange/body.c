@@ -84,13 +84,6 @@ void inbound_release(struct exchange *ex)
     }
 }
 
-void inbound_wake(struct exchange_private *priv)
-{
-    if (priv->in.receiver) {
-        task_wake(priv->in.receiver);
-    }
-}
-
 /* Whether nobody will receive what arrives. */
 static bool is_unwanted(const struct exchange_private *priv)
 {

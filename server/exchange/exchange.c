@@ -42,9 +42,13 @@ struct exchange *exchange_new(struct exchange_host *host, const struct exchange_
 static void recycle(struct exchange *ex)
 {
     struct exchange_whole *whole = LIST_ENTRY(ex, struct exchange_whole, ex);
-    inbound_release(ex);
+    if (ex->priv->in.first || ex->priv->in.lent) {
+        inbound_release(ex);
+    }
     list_remove(&ex->priv->answer.late.node);
-    state_view_release(&ex->priv->state);
+    if (ex->priv->state.table) {
+        state_view_release(&ex->priv->state);
+    }
     arena_reset(&ex->arena);
     list_remove(&ex->node);
     whole_give(ex->host, whole);
@@ -60,7 +64,10 @@ static void enter(struct exchange *ex)
         return; /* its begin has failed, and now it is refused */
     }
     ex->priv->entered = true;
-    ex->record.began = host->observers ? loop_clock() : loop_now(host->loop);
+    for (struct exchange_observer *o = host->observers; o; o = o->next) {
+        ex->priv->exact_times |= o->exact_times;
+    }
+    ex->record.began = record_time(ex);
     host->running++;
     list_append(&host->active, &ex->node);
     for (struct exchange_observer *o = host->observers; o; o = o->next) {
@@ -83,7 +90,7 @@ static void leave(struct exchange *ex)
 void exchange_conclude(struct exchange *ex, bool whole)
 {
     struct exchange_record *record = &ex->record;
-    record->ended = ex->host->observers ? loop_clock() : loop_now(ex->host->loop);
+    record->ended = record_time(ex);
     record->aborted = !whole;
     for (struct exchange_observer *o = ex->host->observers; o; o = o->next) {
         if (o->on_end) {
@@ -134,7 +141,7 @@ void exchange_completed(struct exchange *ex)
 {
     ex->priv->out.state = RESPONSE_COMPLETE;
     ex->record.client_gone = false; /* it had only ended its side */
-    size_t dropped = inbound_drop(ex);
+    size_t dropped = ex->priv->in.first ? inbound_drop(ex) : 0;
     inbound_wake(ex->priv);
     if (dropped && !ex->priv->over) {
         ex->driver->consumed(ex, dropped);
@@ -263,16 +270,4 @@ void exchange_cancel(struct exchange *ex, int code)
         ex->priv->cancelled = true;
         task_cancel(ex->priv->task, code);
     }
-}
-
-int exchange_check_cancelled(enum task_wait why)
-{
-    if (!task_check()) {
-        return 0;
-    }
-    int rc;
-    do {
-        rc = task_park(why); /* a wake that was kept comes first */
-    } while (!rc);
-    return rc;
 }

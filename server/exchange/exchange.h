@@ -27,13 +27,16 @@
 
 struct exchange;
 
-/* A response's head, as the driver writes it out. Everything is borrowed until driver->end or abort. */
+/* A response's head, as the driver writes it out. Everything is borrowed until the first data, file or trailers after
+ * driver->head returns, and no longer than until driver->end or abort. */
 struct response_head {
     int status;
     /* The application's (without content-length, transfer-encoding, connection, keep-alive, upgrade, proxy-connection),
-     * then the configured and default ones: complete but for framing and connection fields. */
+     * then, unless the two flags below say otherwise, the configured and default ones. */
     const casgi_header_t *headers;
     size_t header_count;
+    bool add_defaults;      /* all of host->default_headers are to be added; only for a driver that adds them */
+    bool add_date;          /* and a date field */
     int64_t content_length; /* the driver writes the field; -1: unknown, or there is to be none */
     bool body_allowed;      /* false: HEAD, 204, 304: no body bytes and no transfer coding */
     bool has_trailers;      /* trailers follow and the request had "TE: trailers" */
@@ -42,6 +45,8 @@ struct response_head {
 
 /* What a protocol does for an exchange. `ex->driver_data` is the protocol's own. */
 struct exchange_driver {
+    /* It has the default fields ready in its own form and heeds add_defaults and add_date. */
+    bool adds_defaults;
     /* An interim response: 103. NULL: not offered. */
     int (*inform)(struct exchange *ex, int status, const casgi_header_t *headers, size_t header_count);
     /* Stages the head; it leaves with the first data. Once. */
@@ -73,7 +78,7 @@ struct exchange_driver {
 
 /* What happened, for observers (access log, metrics, trace). */
 struct exchange_record {
-    uint64_t began;   /* loop_now when the head was complete */
+    uint64_t began;   /* when the head was complete: loop_now, or, if an observer wants it, loop_clock */
     uint64_t started; /* when the start was sent by the application; 0: never */
     uint64_t ended;
     uint64_t bytes_in;   /* body */
@@ -92,6 +97,7 @@ struct exchange_record {
 struct exchange_observer {
     struct exchange_observer *next;
     void *data;
+    bool exact_times; /* it wants the record's times as the clock says, not the batch of events */
     void (*on_begin)(struct exchange_observer *self, const struct exchange *ex);
     void (*on_event)(struct exchange_observer *self, const struct exchange *ex, bool sent, const casgi_event_t *event,
                      int result);
@@ -149,8 +155,9 @@ struct exchange *exchange_new(struct exchange_host *host, const struct exchange_
 void exchange_discard(struct exchange *ex);
 
 /* Sets path, raw_path, query_string from a request target in origin form: splits at "?", percent-decodes, checks UTF-8
- * and NUL, puts the scope's root_path in front; copies, so `target` is borrowed until it returns. "*" is a path of its
- * own, without root_path. CASGI_EINVAL (a 400), CASGI_ENOMEM. */
+ * and NUL, puts the scope's root_path in front. `target` lives as long as the exchange (in its arena), is followed by a
+ * NUL, and may be written to: it is taken apart where it lies. "*" is a path of its own, without root_path.
+ * CASGI_EINVAL (a 400), CASGI_ENOMEM. */
 int exchange_set_target(struct exchange *ex, casgi_str_t target);
 
 /* Sets scope.request_id: the sane X-Request-ID among the scope's headers, else a new one. */

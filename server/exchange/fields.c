@@ -106,20 +106,75 @@ static size_t text_size(const casgi_header_t *from, size_t count)
     return size;
 }
 
+/* ---- copying, eight bytes at a time where nothing is unusual ---- */
+
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+
+/* Whether all eight are small letters or "-". Additions carry nowhere, as no byte is above 127. */
+static inline bool is_plain_name(uint64_t word)
+{
+    uint64_t letters = (word + ONES * (0x80 - 'a')) & ~(word + ONES * (0x7f - 'z'));
+    uint64_t other = word ^ ONES * '-';
+    uint64_t dashes = ~((other & ~HIGHS) + ~HIGHS);
+    return !(word & HIGHS) && ((letters | dashes) & HIGHS) == HIGHS;
+}
+
+/* Whether all eight are from space to "~". */
+static inline bool is_plain_value(uint64_t word)
+{
+    return !(word & HIGHS) && ((word + ONES * 0x60) & ~(word + ONES) & HIGHS) == HIGHS;
+}
+
+/* false: something else is there, or too little; `out` is then undefined. */
+static inline bool copy_plain(char *out, casgi_str_t from, bool (*is_plain)(uint64_t word))
+{
+    uint64_t word;
+    if (from.len < sizeof(word)) {
+        return false;
+    }
+    for (size_t at = 0; at < from.len - sizeof(word); at += sizeof(word)) {
+        memcpy(&word, from.ptr + at, sizeof(word));
+        memcpy(out + at, &word, sizeof(word));
+        if (!is_plain(word)) {
+            return false;
+        }
+    }
+    memcpy(&word, from.ptr + from.len - sizeof(word), sizeof(word)); /* the last eight, some of them again */
+    memcpy(out + from.len - sizeof(word), &word, sizeof(word));
+    return is_plain(word);
+}
+
+static bool copy_name(char *out, casgi_str_t name)
+{
+    return copy_plain(out, name, is_plain_name) || http_lower_name(out, name);
+}
+
+static bool copy_value(char *out, casgi_str_t value)
+{
+    if (copy_plain(out, value, is_plain_value)) {
+        return true;
+    }
+    if (!http_is_field_value(value)) {
+        return false;
+    }
+    if (value.len) {
+        memcpy(out, value.ptr, value.len);
+    }
+    return true;
+}
+
 /* Copies one field to *at and moves *at behind it. NULL, or why it is refused. */
 static const char *copy_field(const casgi_header_t *from, char **at, casgi_header_t *out)
 {
     char *name = *at, *value = *at + from->name.len + 1;
-    if (!http_lower_name(name, from->name)) {
+    if (!copy_name(name, from->name)) {
         return "a field name is not a token";
     }
-    if (!http_is_field_value(from->value)) {
+    if (!copy_value(value, from->value)) {
         return "a field value has a control character";
     }
     name[from->name.len] = '\0';
-    if (from->value.len) {
-        memcpy(value, from->value.ptr, from->value.len);
-    }
     value[from->value.len] = '\0';
     *out = (casgi_header_t){ { name, from->name.len }, { value, from->value.len }, { 0, 0 } };
     *at = value + from->value.len + 1;

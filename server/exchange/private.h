@@ -65,6 +65,7 @@ struct exchange_private {
     casgi_send_t send;
     struct task *task; /* NULL: not begun, or ended */
     bool entered;      /* observers know of it */
+    bool exact_times;  /* one of them wants them so */
     bool over;         /* the driver has forgotten the exchange */
     bool cancelled;    /* by exchange_cancel */
     int failed_status; /* of exchange_body_failed; 0 */
@@ -103,10 +104,25 @@ static inline void observe_event(const struct exchange *ex, bool sent, const cas
     }
 }
 
+/* Now, for the record. */
+static inline uint64_t record_time(const struct exchange *ex)
+{
+    return ex->priv->exact_times ? loop_clock() : loop_now(ex->host->loop);
+}
+
 /* ---- exchange.c ---- */
 
-/* The task's turn to fail: 0, or the code of its cancellation after one turn of the loop. */
-int exchange_check_cancelled(enum task_wait why);
+/* 0, or the code of the running task's cancellation, after one turn of the loop. */
+static inline int exchange_check_cancelled(enum task_wait why)
+{
+    int rc = task_check();
+    if (rc) {
+        do {
+            rc = task_park(why); /* a wake that was kept comes first */
+        } while (!rc);
+    }
+    return rc;
+}
 
 /* Cuts the response at once: driver->abort. Further sends return `code`. `failed`: by the application's fault. */
 void exchange_cut(struct exchange *ex, int code, const char *why, bool failed);
@@ -136,7 +152,13 @@ void chunks_release(struct exchange_pools *pools);
 /* Throws away what is queued; how many bytes. */
 size_t inbound_drop(struct exchange *ex);
 void inbound_release(struct exchange *ex);
-void inbound_wake(struct exchange_private *priv);
+
+static inline void inbound_wake(struct exchange_private *priv)
+{
+    if (priv->in.receiver) {
+        task_wake(priv->in.receiver);
+    }
+}
 
 /* ---- receive.c ---- */
 
@@ -182,8 +204,9 @@ int response_early_hint(struct exchange *ex, const casgi_http_response_early_hin
 /* false: HEAD, 204, 304. */
 bool response_allows_body(const struct exchange *ex, int status);
 
-/* Sets the head's fields: these and the server's own. CASGI_ENOMEM. */
-int response_add_defaults(struct exchange *ex, const casgi_header_t *headers, size_t count);
+/* Sets the head's fields: these and the server's own, for which there is room behind them (response_spare). */
+void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count);
+size_t response_spare(const struct exchange *ex);
 
 /* What the application's fields say beside what is sent on. */
 struct field_facts {

@@ -28,42 +28,51 @@ static bool has_field(const casgi_header_t *headers, size_t count, casgi_str_t n
     return false;
 }
 
-static size_t default_count(const struct exchange_host *host)
+size_t response_spare(const struct exchange *ex)
 {
-    return host->default_header_count + host->date_header;
+    return ex->host->default_header_count + ex->host->date_header;
 }
 
-/* Puts the defaults behind `count` fields, which have room for them. */
-static int append_defaults(struct exchange *ex, casgi_header_t *headers, size_t count)
+/* Whether the application has none of the fields that the server adds. */
+static bool defaults_stand(const struct exchange_host *host, const casgi_header_t *headers, size_t count)
 {
     static const casgi_str_t date = CASGI_STR("date");
-    const struct exchange_host *host = ex->host;
+    if (host->date_header && has_field(headers, count, date)) {
+        return false;
+    }
+    for (size_t i = 0; i < host->default_header_count; i++) {
+        if (has_field(headers, count, host->default_headers[i].name)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Puts behind `count` fields those of the defaults that the application has not set; returns how many there are then.
+ * The date's text stays where it is, and tells a later date by the time it is sent. */
+static size_t merge_defaults(const struct exchange_host *host, casgi_header_t *headers, size_t count)
+{
+    static const casgi_str_t date = CASGI_STR("date");
     size_t used = count;
     if (host->date_header && !has_field(headers, count, date)) {
-        casgi_str_t now = arena_copy(&ex->arena, http_date()); /* the text changes when the second does */
-        if (!now.ptr) {
-            return CASGI_ENOMEM;
-        }
-        headers[used++] = (casgi_header_t){ date, now, { 0, 0 } };
+        headers[used++] = (casgi_header_t){ date, http_date(), { 0, 0 } };
     }
     for (size_t i = 0; i < host->default_header_count; i++) {
         if (!has_field(headers, count, host->default_headers[i].name)) {
             headers[used++] = host->default_headers[i];
         }
     }
-    ex->priv->out.head.headers = headers;
-    ex->priv->out.head.header_count = used;
-    return 0;
+    return used;
 }
-
-int response_add_defaults(struct exchange *ex, const casgi_header_t *headers, size_t count)
+void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count)
 {
-    casgi_header_t *all = arena_alloc(&ex->arena, (count + default_count(ex->host)) * sizeof(*all));
-    if (!all) {
-        return CASGI_ENOMEM;
-    }
-    memcpy(all, headers, count * sizeof(*all));
-    return append_defaults(ex, all, count);
+    struct response_head *head = &ex->priv->out.head;
+    const struct exchange_host *host = ex->host;
+    bool ready = ex->driver->adds_defaults && defaults_stand(host, headers, count);
+    head->headers = headers;
+    head->header_count = ready ? count : merge_defaults(host, headers, count);
+    head->add_defaults = ready && host->default_header_count;
+    head->add_date = ready && host->date_header;
 }
 
 /* ---- start ---- */
@@ -99,12 +108,12 @@ int response_start(struct exchange *ex, const casgi_http_response_start_t *start
     if (start->status < 200 || start->status > 599) {
         return refuse(ex, CASGI_EINVAL, "the status is not between 200 and 599");
     }
-    int rc = fields_copy(&ex->arena, start->headers, start->header_count, default_count(ex->host), &headers, &count,
-                         &facts, &why);
-    rc = rc ? rc : append_defaults(ex, headers, count);
+    int rc = fields_copy(&ex->arena, start->headers, start->header_count, response_spare(ex), &headers, &count, &facts,
+                         &why);
     if (rc) {
         return refuse(ex, rc, why);
     }
+    response_set_fields(ex, headers, count);
     struct response_head *head = &out->head;
     head->status = start->status;
     head->content_length = start->status == 204 ? -1 : facts.content_length;
@@ -114,7 +123,7 @@ int response_start(struct exchange *ex, const casgi_http_response_start_t *start
     out->announced = start->trailers;
     out->state = RESPONSE_STARTED;
     ex->record.status = start->status;
-    ex->record.started = ex->host->observers ? loop_clock() : loop_now(ex->host->loop);
+    ex->record.started = record_time(ex);
     return 0;
 }
 

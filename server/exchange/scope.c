@@ -71,13 +71,40 @@ const casgi_scope_t scope_template = {
 
 /* ---- the target ---- */
 
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+
+/* HIGHS of zero bytes, and perhaps of bytes above one. */
+static inline uint64_t zeros(uint64_t word)
+{
+    return (word - ONES) & ~word & HIGHS;
+}
+
+static bool is_plain(char c)
+{
+    return c > 0 && c != '?' && c != '%';
+}
+
+/* How many bytes at the start are ASCII and neither NUL nor "?" nor "%": nearly always all of the path. */
+static size_t plain_run(casgi_str_t text)
+{
+    size_t at = 0;
+    for (uint64_t word; text.len - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, text.ptr + at, sizeof(word));
+        if ((word & HIGHS) | zeros(word) | zeros(word ^ ONES * '?') | zeros(word ^ ONES * '%')) {
+            break;
+        }
+    }
+    while (at < text.len && is_plain(text.ptr[at])) {
+        at++;
+    }
+    return at;
+}
+
 /* root_path and `text` in one. ptr NULL: out of memory. */
 static casgi_str_t prefixed(struct exchange *ex, casgi_str_t text)
 {
     casgi_str_t root = ex->scope.root_path;
-    if (!root.len) {
-        return arena_copy(&ex->arena, text);
-    }
     char *joined = arena_alloc(&ex->arena, root.len + text.len + 1);
     if (!joined) {
         return (casgi_str_t){ NULL, 0 };
@@ -88,55 +115,62 @@ static casgi_str_t prefixed(struct exchange *ex, casgi_str_t text)
     return (casgi_str_t){ joined, root.len + text.len };
 }
 
-/* The decoded path; the raw one itself, where decoding changes nothing. */
+/* The path behind the root_path, decoded and checked. */
 static int decode_path(struct exchange *ex, casgi_str_t raw, casgi_str_t *out_path)
 {
-    size_t root = ex->scope.root_path.len;
-    casgi_str_t path = raw;
-    if (memchr(raw.ptr + root, '%', raw.len - root)) {
-        char *decoded = arena_alloc(&ex->arena, raw.len + 1);
-        if (!decoded) {
-            return CASGI_ENOMEM;
-        }
-        memcpy(decoded, raw.ptr, root);
-        size_t size;
-        int rc = percent_decode(decoded + root, (casgi_str_t){ raw.ptr + root, raw.len - root }, &size);
-        if (rc) {
-            return rc;
-        }
-        path = (casgi_str_t){ decoded, root + size };
+    char *decoded = arena_alloc(&ex->arena, raw.len + 1);
+    if (!decoded) {
+        return CASGI_ENOMEM;
     }
-    if (!utf8_valid(path) || memchr(path.ptr, '\0', path.len)) {
-        return CASGI_EINVAL;
+    size_t size = 0;
+    int rc = percent_decode(decoded, raw, &size);
+    if (rc) {
+        return rc;
     }
-    *out_path = path;
-    return 0;
+    *out_path = (casgi_str_t){ decoded, size };
+    return utf8_valid(*out_path) && !memchr(decoded, '\0', size) ? 0 : CASGI_EINVAL;
+}
+
+/* Cuts the target at its "?". */
+static void split_query(struct exchange *ex, casgi_str_t target, size_t plain, casgi_str_t *out_raw)
+{
+    const char *mark = target.len == plain ? NULL : memchr(target.ptr + plain, '?', target.len - plain);
+    *out_raw = target;
+    if (mark) {
+        out_raw->len = (size_t)(mark - target.ptr);
+        ex->scope.query_string = (casgi_str_t){ mark + 1, target.len - out_raw->len - 1 };
+        *(char *)(uintptr_t)mark = '\0';
+    }
+    if (!out_raw->len) {
+        *out_raw = (casgi_str_t)CASGI_STR("/");
+    }
+}
+
+static bool is_asterisk(casgi_str_t raw)
+{
+    return raw.len == 1 && raw.ptr[0] == '*';
 }
 
 int exchange_set_target(struct exchange *ex, casgi_str_t target)
 {
-    casgi_str_t path, raw = target, query = CASGI_STR("");
-    const char *mark = target.len ? memchr(target.ptr, '?', target.len) : NULL;
-    if (mark) {
-        raw.len = (size_t)(mark - target.ptr);
-        query = arena_copy(&ex->arena, (casgi_str_t){ mark + 1, target.len - raw.len - 1 });
-    }
-    if (!raw.len) {
-        raw = (casgi_str_t)CASGI_STR("/");
-    }
-    bool asterisk = raw.len == 1 && raw.ptr[0] == '*';
-    raw = asterisk ? (casgi_str_t)CASGI_STR("*") : prefixed(ex, raw);
-    if (!raw.ptr || !query.ptr) {
-        return CASGI_ENOMEM;
+    casgi_str_t raw = target, path;
+    size_t plain = plain_run(target);
+    if (plain < target.len || !plain) {
+        split_query(ex, target, plain, &raw);
     }
     path = raw;
-    int rc = asterisk ? 0 : decode_path(ex, raw, &path);
+    int rc = plain < raw.len ? decode_path(ex, raw, &path) : 0;
+    if (!rc && ex->scope.root_path.len && !is_asterisk(raw)) {
+        bool same = path.ptr == raw.ptr;
+        raw = prefixed(ex, raw);
+        path = same ? raw : prefixed(ex, path);
+        rc = raw.ptr && path.ptr ? 0 : CASGI_ENOMEM;
+    }
     if (rc) {
         return rc;
     }
     ex->scope.path = path;
     ex->scope.raw_path = raw;
-    ex->scope.query_string = query;
     return 0;
 }
 

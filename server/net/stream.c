@@ -92,19 +92,32 @@ static size_t batch_held(const struct stream *stream)
     return stream->batch ? stream->batch->size : 0;
 }
 
+char *stream_reserve(struct stream *stream, size_t size)
+{
+    struct stream_batch *batch = stream->batch;
+    bool fits = batch && !stream->queue && size <= sizeof(batch->data) - batch->size;
+    return fits ? batch->data + batch->size : NULL;
+}
+
+void stream_commit(struct stream *stream, size_t size)
+{
+    stream->batch->size += size;
+}
+
 /* Copies a small piece into the batch. false: it does not belong there. */
 static bool batch_take(struct stream *stream, const struct iovec *iov, int count, size_t size)
 {
-    struct stream_batch *batch = stream->batch;
-    if (!batch || stream->queue || size > sizeof(batch->data) - batch->size) {
+    char *at = stream_reserve(stream, size);
+    if (!at) {
         return false;
     }
     for (int i = 0; i < count; i++) {
         if (iov[i].iov_len) {
-            memcpy(batch->data + batch->size, iov[i].iov_base, iov[i].iov_len);
-            batch->size += iov[i].iov_len;
+            memcpy(at, iov[i].iov_base, iov[i].iov_len);
+            at += iov[i].iov_len;
         }
     }
+    stream_commit(stream, size);
     return true;
 }
 

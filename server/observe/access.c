@@ -225,6 +225,7 @@ int access_log_new(const struct access_options *options, struct exchange_observe
     log->options = *options;
     log->observer.data = log;
     log->observer.on_end = on_end;
+    log->observer.exact_times = true;
     *out_observer = &log->observer;
     return 0;
 }

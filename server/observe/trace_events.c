@@ -272,8 +272,9 @@ int trace_events_new(struct exchange_observer **out_observer)
     if (!trace) {
         return CASGI_ENOMEM;
     }
-    trace->observer =
-        (struct exchange_observer){ .data = trace, .on_begin = on_begin, .on_event = on_event, .on_end = on_end };
+    trace->observer = (struct exchange_observer){
+        .data = trace, .exact_times = true, .on_begin = on_begin, .on_event = on_event, .on_end = on_end
+    };
     *out_observer = &trace->observer;
     return 0;
 }

@@ -178,7 +178,8 @@ struct exchange *fake_driver_exchange(struct fake_driver *self, struct exchange_
         return NULL;
     }
     ex->scope.method = casgi_str(method);
-    if (exchange_set_target(ex, casgi_str(target)) || exchange_set_request_id(ex)) {
+    casgi_str_t copy = arena_copy(&ex->arena, casgi_str(target));
+    if (!copy.ptr || exchange_set_target(ex, copy) || exchange_set_request_id(ex)) {
         exchange_discard(ex);
         return NULL;
     }

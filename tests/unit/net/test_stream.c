@@ -406,6 +406,23 @@ static void test_cork__small_writes_leave_in_one_piece_at_uncork(void **state)
     assert_memory_equal(got, "onetwo", 6);
 }
 
+static void test_cork__bytes_can_be_written_where_they_gather(void **state)
+{
+    struct fixture *f = *state;
+    char got[16];
+    assert_null(stream_reserve(f->stream, 1));
+    stream_cork(f->stream);
+    assert_int_equal(write_text(f->stream, "one"), 0);
+    char *room = stream_reserve(f->stream, 100);
+    assert_non_null(room);
+    memcpy(room, "two", 3);
+    stream_commit(f->stream, 3);
+    assert_null(stream_reserve(f->stream, 1 << 20));
+    assert_int_equal(stream_uncork(f->stream), 0);
+    assert_int_equal(recv(f->peer, got, sizeof(got), 0), 6);
+    assert_memory_equal(got, "onetwo", 6);
+}
+
 static void test_cork__large_piece_leaves_with_what_was_gathered_before(void **state)
 {
     struct fixture *f = *state;
@@ -763,6 +780,7 @@ int main(void)
         SOCKET_TEST(test_stream__order_is_kept_behind_the_queue),
         SOCKET_TEST(test_stream__shutdown_follows_the_queue),
         SOCKET_TEST(test_cork__small_writes_leave_in_one_piece_at_uncork),
+        SOCKET_TEST(test_cork__bytes_can_be_written_where_they_gather),
         SOCKET_TEST(test_cork__large_piece_leaves_with_what_was_gathered_before),
         SOCKET_TEST(test_cork__more_than_the_batch_holds_keeps_its_order),
         SOCKET_TEST(test_cork__what_the_kernel_does_not_take_is_queued),
