@@ -73,7 +73,7 @@ class Server:
 
     def wait_ready(self):
         wait_until(lambda: self._address() or self.process.poll() is not None, "the address in the server's log")
-        if not self.port:
+        if not self._address():
             raise AssertionError("the server ended with %s:\n%s" % (self.process.poll(), self.text()))
 
     def _address(self):
