@@ -63,13 +63,26 @@
     X(508, "Loop Detected")                   \
     X(511, "Network Authentication Required")
 
+enum { FIRST = 100, END = 512 };
+
 casgi_str_t http_reason(int status)
 {
     static const casgi_str_t none = CASGI_STR("");
-    static const casgi_str_t phrases[512 - 100] = {
-#define STATUS_PHRASE(number, text) [(number)-100] = CASGI_STR(text),
+    static const casgi_str_t phrases[END - FIRST] = {
+#define STATUS_PHRASE(number, text) [(number)-FIRST] = CASGI_STR(text),
         STATUS_MAP(STATUS_PHRASE)
 #undef STATUS_PHRASE
     };
-    return status >= 100 && status < 512 && phrases[status - 100].ptr ? phrases[status - 100] : none;
+    return status >= FIRST && status < END && phrases[status - FIRST].ptr ? phrases[status - FIRST] : none;
+}
+
+casgi_str_t http_status_line(int status)
+{
+    static const casgi_str_t none = { NULL, 0 };
+    static const casgi_str_t lines[END - FIRST] = {
+#define STATUS_LINE(number, text) [(number)-FIRST] = CASGI_STR("HTTP/1.1 " #number " " text "\r\n"),
+        STATUS_MAP(STATUS_LINE)
+#undef STATUS_LINE
+    };
+    return status >= FIRST && status < END ? lines[status - FIRST] : none;
 }

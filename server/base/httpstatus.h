@@ -5,3 +5,6 @@
 
 /* [any] "OK" for 200; "" for a number without a phrase. Static, NUL-terminated. */
 casgi_str_t http_reason(int status);
+
+/* [any] "HTTP/1.1 200 OK\r\n"; ptr NULL for a number without a phrase. Static. */
+casgi_str_t http_status_line(int status);

@@ -46,18 +46,18 @@ static const bool host_chars[256] = {
 /* Where the name ends. */
 static size_t name_length(casgi_str_t value)
 {
+    const unsigned char *name = (const unsigned char *)value.ptr;
     size_t i = 0;
-    while (i < value.len) {
-        if (host_chars[(unsigned char)value.ptr[i]]) {
+    for (;;) {
+        while (i < value.len && host_chars[name[i]]) {
             i++;
-        } else if (value.ptr[i] == '%' && i + 2 < value.len && percent_hex_value(value.ptr[i + 1]) >= 0 &&
-                   percent_hex_value(value.ptr[i + 2]) >= 0) {
-            i += 3;
-        } else {
-            break;
         }
+        if (value.len - i < 3 || name[i] != '%' || percent_hex_value((char)name[i + 1]) < 0 ||
+            percent_hex_value((char)name[i + 2]) < 0) {
+            return i;
+        }
+        i += 3;
     }
-    return i;
 }
 
 /* "[...]": IPv6 in hexadecimal digits, colons and dots, or a later kind ("v1.…"). 0: it is not one. */

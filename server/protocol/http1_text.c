@@ -4,14 +4,13 @@
 
 char *http1_put_status(char *at, int status)
 {
-    casgi_str_t reason = http_reason(status);
+    casgi_str_t line = http_status_line(status);
+    if (line.ptr) {
+        return put_text(at, line.ptr, line.len);
+    }
     at = PUT(at, "HTTP/1.1 ");
-    *at++ = (char)('0' + status / 100 % 10);
-    *at++ = (char)('0' + status / 10 % 10);
-    *at++ = (char)('0' + status % 10);
-    *at++ = ' '; /* stays also before an empty reason (RFC 9112, section 4) */
-    at = put_text(at, reason.ptr, reason.len);
-    return PUT(at, "\r\n");
+    at = http1_put_number(at, (uint64_t)status);
+    return PUT(at, " \r\n"); /* the space stays also before an empty reason (RFC 9112, section 4) */
 }
 
 static char *put_in_base(char *at, uint64_t number, unsigned base)

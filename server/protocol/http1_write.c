@@ -209,10 +209,12 @@ static ssize_t write_output(struct http1 *c, struct output *out, bool last)
 static ssize_t on_data(struct exchange *ex, const void *data, size_t size, bool last)
 {
     struct http1 *c = connection_of(ex);
-    struct output out = { .count = 0 };
+    struct output out;
     if (c->broken) {
         return CASGI_EDISCONNECTED;
     }
+    out.count = 0;
+    out.front = out.tail = 0;
     if (c->head) {
         int rc = take_head(ex, last ? (int64_t)size : -1, &out.pieces[0]);
         if (rc) {
