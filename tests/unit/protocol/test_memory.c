@@ -1,0 +1,215 @@
+/* link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc */
+/* Memory: none is asked for by a plain request after warm-up, and any allocation may fail. */
+#include "wire.h"
+
+#include "protocol/http1_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HOST "Host: a\r\n"
+#define GET "GET / HTTP/1.1\r\n" HOST "\r\n"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static size_t asked;   /* since it was set to 0 */
+static size_t fail_at; /* which one fails; 0: none */
+
+static bool fails(void)
+{
+    return ++asked == fail_at;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return fails() ? NULL : __real_realloc(old, size);
+}
+
+/* ---- after warm-up ---- */
+
+static void check_no_allocation(struct wire *w,
+                                int (*app)(casgi_app_t *, const casgi_scope_t *, casgi_receive_t *, casgi_send_t *),
+                                const char *requests)
+{
+    wire_connect(w, app);
+    for (int i = 0; i < 20; i++) {
+        wire_say(w, requests);
+    }
+    asked = 0;
+    for (int i = 0; i < 100; i++) {
+        wire_say(w, requests);
+    }
+    assert_int_equal(asked, 0);
+}
+
+static void test_memory__a_plain_request_asks_for_none(void **state)
+{
+    check_no_allocation(*state, app_path, GET);
+}
+
+static void test_memory__pipelined_requests_ask_for_none(void **state)
+{
+    check_no_allocation(*state, app_path, GET GET GET GET GET GET GET GET);
+}
+
+static void test_memory__a_body_asks_for_none(void **state)
+{
+    check_no_allocation(*state, app_echo, "POST / HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\n0123456789");
+}
+
+static void test_memory__a_cut_head_asks_for_none(void **state)
+{
+    struct wire *w = *state;
+    wire_connect(w, app_path);
+    for (int i = 0; i < 120; i++) {
+        if (i == 20) {
+            asked = 0;
+        }
+        wire_say(w, "GET / HT");
+        wire_say(w, "TP/1.1\r\n" HOST "\r\n");
+    }
+    assert_int_equal(asked, 0);
+    assert_int_equal(wire_count(w, "HTTP/1.1 200"), 120);
+}
+
+static void test_memory__an_idle_connection_is_small(void **state)
+{
+    struct wire *w = *state;
+    wire_connect(w, app_path);
+    wire_say(w, GET);
+    assert_null(w->c->kept);
+    assert_true(sizeof(struct http1) + sizeof "255.255.255.255" <= 208);
+}
+
+/* ---- without ---- */
+
+struct scenario {
+    const char *first;
+    const char *second; /* after a while; NULL: nothing */
+    int answers;        /* if all goes well */
+};
+
+/* Fails the n-th allocation. false: there were not so many. */
+static bool run_once(const struct scenario *s,
+                     int (*app)(casgi_app_t *, const casgi_scope_t *, casgi_receive_t *, casgi_send_t *), size_t n)
+{
+    struct wire *w;
+    assert_int_equal(setup_wire((void **)&w), 0);
+    wire_connect(w, app);
+    asked = 0;
+    fail_at = n;
+    wire_send(w, s->first, strlen(s->first));
+    wire_wait(w, 1);
+    if (s->second && w->c) {
+        wire_send(w, s->second, strlen(s->second));
+        wire_wait(w, 1);
+    }
+    bool reached = asked >= n;
+    fail_at = 0;
+    wire_wait(w, SECONDS(1));
+    assert_true(w->ended || wire_count(w, "HTTP/1.1 ") == s->answers);
+    assert_int_equal(w->exchanges.running, 0);
+    if (!reached) {
+        assert_int_equal(wire_count(w, "HTTP/1.1 200"), s->answers);
+    }
+    assert_int_equal(teardown_wire((void **)&w), 0);
+    return reached;
+}
+
+static void run_all(const struct scenario *s,
+                    int (*app)(casgi_app_t *, const casgi_scope_t *, casgi_receive_t *, casgi_send_t *))
+{
+    size_t n = 1;
+    while (run_once(s, app, n)) {
+        n++;
+        assert_true(n < 1000);
+    }
+    assert_true(n > 3);
+}
+
+static void test_memory__any_may_fail_in_a_plain_request(void **state)
+{
+    static const struct scenario plain = { GET, GET, 2 };
+    (void)state;
+    run_all(&plain, app_path);
+}
+
+static void test_memory__any_may_fail_in_a_cut_head(void **state)
+{
+    static const struct scenario cut = { "GET http://b", "/ HTTP/1.1\r\n" HOST "\r\n", 1 };
+    (void)state;
+    run_all(&cut, app_path);
+}
+
+static void test_memory__any_may_fail_in_a_body(void **state)
+{
+    static const struct scenario length = { "POST / HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\n01234", "56789" GET,
+                                            2 };
+    static const struct scenario chunks = { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+                                            "1\r\nc\r\n0\r\n\r\n" GET, 2 };
+    (void)state;
+    run_all(&length, app_echo);
+    run_all(&chunks, app_echo);
+}
+
+static int app_sleep(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    int rc = casgi_sleep(100);
+    return rc ? rc : app_path(app, scope, receive, send);
+}
+
+static void test_memory__any_may_fail_while_requests_wait(void **state)
+{
+    static const struct scenario waiting = { GET GET "GET ", "/ HTTP/1.1\r\n" HOST "\r\n", 3 };
+    (void)state;
+    run_all(&waiting, app_sleep);
+}
+
+static void test_memory__none_for_a_connection_is_told(void **state)
+{
+    struct wire *w = *state;
+    struct stream *a, *b;
+    struct http1 *c = NULL;
+    const casgi_address_t nobody = { { NULL, 0 }, 0, 0 };
+    wire_connect(w, app_path);
+    assert_int_equal(stream_open_pair(w->loop, 100, &a, &b), 0);
+    asked = 0;
+    fail_at = 1;
+    assert_int_equal(http1_open(&w->host, a, nobody, nobody, &w->connections, &c), CASGI_ENOMEM);
+    fail_at = 0;
+    assert_null(c);
+    stream_close(a, false);
+    stream_close(b, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WIRE_TEST(test_memory__a_plain_request_asks_for_none),
+        WIRE_TEST(test_memory__pipelined_requests_ask_for_none),
+        WIRE_TEST(test_memory__a_body_asks_for_none),
+        WIRE_TEST(test_memory__a_cut_head_asks_for_none),
+        WIRE_TEST(test_memory__an_idle_connection_is_small),
+        cmocka_unit_test(test_memory__any_may_fail_in_a_plain_request),
+        cmocka_unit_test(test_memory__any_may_fail_in_a_cut_head),
+        cmocka_unit_test(test_memory__any_may_fail_in_a_body),
+        cmocka_unit_test(test_memory__any_may_fail_while_requests_wait),
+        WIRE_TEST(test_memory__none_for_a_connection_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
