@@ -157,6 +157,15 @@ typedef struct casgi_event {
 #define CASGI_EVENT_INIT(event_type) { (event_type), 0, { { 0 } }, { 0, 0, 0 } }
 /* clang-format on */
 
+/* [any] Makes *event a zeroed one of a type: the same, and faster where it matters. In halves, because gcc zeroes 128
+ * bytes at once by an instruction that is slow to start. */
+static inline void casgi_event_init(casgi_event_t *event, uint32_t type)
+{
+    __builtin_memset(event, 0, 64);
+    __builtin_memset((char *)event + 64, 0, 64);
+    event->type = type;
+}
+
 /* [any] ASGI's name of an event type, "http.response.start"; "unknown" for a number without one. */
 static inline const char *casgi_event_name(uint32_t type)
 {

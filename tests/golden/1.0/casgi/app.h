@@ -121,7 +121,8 @@ static inline int casgi_call(casgi_app_t *app, const casgi_scope_t *scope, casgi
 /* [task] Sends http.response.start. Borrows the headers until it returns. */
 static inline int casgi_send_start(casgi_send_t *send, int status, const casgi_header_t *headers, size_t header_count)
 {
-    casgi_event_t event = CASGI_EVENT_INIT(CASGI_HTTP_RESPONSE_START);
+    casgi_event_t event;
+    casgi_event_init(&event, CASGI_HTTP_RESPONSE_START);
     event.http_response_start.status = status;
     event.http_response_start.headers = headers;
     event.http_response_start.header_count = header_count;
@@ -131,7 +132,8 @@ static inline int casgi_send_start(casgi_send_t *send, int status, const casgi_h
 /* [task] Sends http.response.body. Borrows the bytes until it returns. */
 static inline int casgi_send_body(casgi_send_t *send, const void *data, size_t size, bool more_body)
 {
-    casgi_event_t event = CASGI_EVENT_INIT(CASGI_HTTP_RESPONSE_BODY);
+    casgi_event_t event;
+    casgi_event_init(&event, CASGI_HTTP_RESPONSE_BODY);
     event.http_response_body.body.ptr = (const char *)data;
     event.http_response_body.body.len = size;
     event.http_response_body.more_body = more_body;
