@@ -3,17 +3,6 @@
 
 #include "base/httpstatus.h"
 
-static void on_late(struct loop_late *late)
-{
-    struct exchange_private *priv = LIST_ENTRY(late, struct exchange_private, answer.late);
-    struct exchange *ex = exchange_of(priv);
-    if (priv->out.code) {
-        exchange_conclude(ex, false);
-    } else {
-        answer_go_on(ex);
-    }
-}
-
 /* Everyone who tests a server knows this sentence: uvicorn's, for a request it cannot read. */
 static casgi_str_t text_for(int status)
 {
@@ -28,23 +17,34 @@ static void failed(struct exchange *ex, int code)
     exchange_conclude(ex, false);
 }
 
-void answer_go_on(struct exchange *ex)
+static void go_on(struct exchange *ex)
 {
-    struct answer *answer = &ex->priv->answer;
-    ssize_t taken = ex->driver->data(ex, answer->rest.ptr, answer->rest.len, true);
+    casgi_str_t *rest = &ex->priv->answer;
+    ssize_t taken = ex->driver->data(ex, rest->ptr, rest->len, true);
     if (taken < 0 && taken != CASGI_EAGAIN) {
         failed(ex, (int)taken);
         return;
     }
     if (taken > 0) {
         ex->record.bytes_out += (uint64_t)taken;
-        answer->rest.ptr += taken;
-        answer->rest.len -= (size_t)taken;
+        rest->ptr += taken;
+        rest->len -= (size_t)taken;
     }
-    if (taken != CASGI_EAGAIN && !answer->rest.len) {
-        answer->pending = false;
+    if (taken != CASGI_EAGAIN && !rest->len) {
+        ex->priv->answering = false;
         ex->priv->out.state = RESPONSE_COMPLETE;
         exchange_conclude(ex, true);
+    }
+}
+
+void answer_on_late(struct loop_late *late)
+{
+    struct exchange_private *priv = LIST_ENTRY(late, struct exchange_private, late);
+    struct exchange *ex = exchange_of(priv);
+    if (priv->out.code) {
+        exchange_conclude(ex, false);
+    } else {
+        go_on(ex);
     }
 }
 
@@ -56,21 +56,20 @@ void answer_begin(struct exchange *ex, int status)
     priv->out.state = RESPONSE_BODY;
     ex->record.status = status;
     bool body_allowed = response_allows_body(ex, status);
-    priv->out.head = (struct response_head){
+    priv->head = (struct response_head){
         .status = status, .content_length = (int64_t)text.len, .body_allowed = body_allowed, .close = true
     };
-    priv->answer.rest = body_allowed ? text : (casgi_str_t){ NULL, 0 };
-    priv->answer.pending = true;
-    priv->answer.late.fn = on_late;
+    priv->answer = body_allowed ? text : (casgi_str_t){ NULL, 0 };
+    priv->answering = true;
     casgi_header_t *headers = arena_alloc(&ex->arena, (1 + response_spare(ex)) * sizeof(*headers));
     if (headers) {
         headers[0] = type;
-        response_set_fields(ex, headers, 1);
+        response_set_fields(ex, headers, 1, (casgi_str_t){ NULL, 0 });
     }
-    int rc = headers ? ex->driver->head(ex, &priv->out.head) : CASGI_ENOMEM;
+    int rc = headers ? ex->driver->head(ex, &priv->head) : CASGI_ENOMEM;
     if (rc) {
         failed(ex, rc);
         return;
     }
-    answer_go_on(ex);
+    go_on(ex);
 }

@@ -35,6 +35,7 @@ struct response_head {
      * then, unless the two flags below say otherwise, the configured and default ones. */
     const casgi_header_t *headers;
     size_t header_count;
+    casgi_str_t lines;      /* the same as text: "name: value\r\n" for each of them, in order; ptr NULL: not at hand */
     bool add_defaults;      /* all of host->default_headers are to be added; only for a driver that adds them */
     bool add_date;          /* and a date field */
     int64_t content_length; /* the driver writes the field; -1: unknown, or there is to be none */

@@ -7,6 +7,8 @@
 
 #define FIELDS_SIZE_MAX ((size_t)1 << 20)
 
+enum { LINE_EXTRA = 4 }; /* of "name: value\r\n" */
+
 enum field_kind { FIELD_PLAIN, FIELD_CONTENT_LENGTH, FIELD_CONNECTION, FIELD_DROPPED };
 
 static bool is(casgi_str_t name, const char *text)
@@ -98,7 +100,7 @@ static size_t text_size(const casgi_header_t *from, size_t count)
         if (from[i].name.len > FIELDS_SIZE_MAX || from[i].value.len > FIELDS_SIZE_MAX) {
             return SIZE_MAX;
         }
-        size += from[i].name.len + from[i].value.len + 2;
+        size += from[i].name.len + from[i].value.len + LINE_EXTRA;
         if (size > FIELDS_SIZE_MAX) {
             return SIZE_MAX;
         }
@@ -164,20 +166,21 @@ static bool copy_value(char *out, casgi_str_t value)
     return true;
 }
 
-/* Copies one field to *at and moves *at behind it. NULL, or why it is refused. */
-static const char *copy_field(const casgi_header_t *from, char **at, casgi_header_t *out)
+/* Copies one field to `at`, as a line. NULL, or why it is refused. */
+static const char *copy_field(const casgi_header_t *from, char *at, casgi_header_t *out)
 {
-    char *name = *at, *value = *at + from->name.len + 1;
-    if (!copy_name(name, from->name)) {
+    char *value = at + from->name.len + 2;
+    if (!copy_name(at, from->name)) {
         return "a field name is not a token";
     }
     if (!copy_value(value, from->value)) {
         return "a field value has a control character";
     }
-    name[from->name.len] = '\0';
-    value[from->value.len] = '\0';
-    *out = (casgi_header_t){ { name, from->name.len }, { value, from->value.len }, { 0, 0 } };
-    *at = value + from->value.len + 1;
+    memcpy(value - 2, ": ", 2);
+    memcpy(value + from->value.len, "\r\n", 2);
+    out->name = (casgi_str_t){ at, from->name.len };
+    out->value = (casgi_str_t){ value, from->value.len };
+    out->reserved[0] = out->reserved[1] = 0;
     return NULL;
 }
 
@@ -212,19 +215,25 @@ int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, s
     if (!headers) {
         return CASGI_ENOMEM;
     }
-    char *at = (char *)(headers + count + extra);
+    char *text = (char *)(headers + count + extra), *at = text;
     size_t kept = 0;
-    *facts = (struct field_facts){ .content_length = -1 };
+    facts->content_length = -1;
+    facts->close = false;
     for (size_t i = 0; i < count; i++) {
+        casgi_header_t *field = &headers[kept];
         bool keep = false;
-        const char *why = copy_field(&from[i], &at, &headers[kept]);
-        why = why ? why : sort_out(&headers[kept], facts, &keep);
+        const char *why = copy_field(&from[i], at, field);
+        why = why ? why : sort_out(field, facts, &keep);
         if (why) {
             *out_why = why;
             return CASGI_EINVAL;
         }
-        kept += keep;
+        if (keep) {
+            at += field->name.len + field->value.len + LINE_EXTRA;
+            kept++;
+        }
     }
+    facts->lines = (casgi_str_t){ text, (size_t)(at - text) };
     *out_headers = headers;
     *out_count = kept;
     return 0;

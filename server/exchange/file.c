@@ -106,11 +106,11 @@ static int send_file(struct exchange *ex, struct range range, bool last)
     bool first = out->state == RESPONSE_STARTED;
     int rc = account(ex, (uint64_t)range.count, last);
     rc = rc ? rc : commit_head(ex, last ? range.count : -1);
-    if (!rc && out->head.body_allowed) {
+    if (!rc && ex->priv->head.body_allowed) {
         rc = send_range(ex, range);
     }
     if (!rc && (last || first)) {
-        rc = push(ex, NULL, 0, last && !out->head.has_trailers, true);
+        rc = push(ex, NULL, 0, last && !ex->priv->head.has_trailers, true);
     }
     if (!rc && last) {
         body_done(ex);

@@ -33,19 +33,34 @@ static void *behind_node(struct exchange_whole *whole)
 
 enum { BEHIND_NODE = sizeof(struct exchange_whole) - sizeof(struct list) };
 
+/* What stays as it is from one exchange to the next. */
+static void init_whole(struct exchange_whole *whole)
+{
+    struct exchange_private *priv = &whole->priv;
+    list_init(&whole->ex.node);
+    whole->ex.priv = priv;
+    scope_init(&whole->ex);
+    priv->receive.call = exchange_receive;
+    priv->send.call = exchange_send;
+    list_init(&priv->turns);
+    list_init(&priv->late.node);
+    priv->late.fn = answer_on_late;
+}
+
 struct exchange_whole *whole_take(struct exchange_host *host)
 {
     struct exchange_pools *pools = pools_of(host);
-    if (!pools) {
-        return NULL;
+    struct list *node = pools ? list_pop(&pools->free) : NULL;
+    if (node) {
+        struct exchange_whole *whole = LIST_ENTRY(node, struct exchange_whole, ex.node);
+        pools->count--;
+        memory_unpoison(behind_node(whole), BEHIND_NODE);
+        return whole;
     }
-    struct list *node = list_pop(&pools->free);
-    if (!node) {
-        return malloc(sizeof(struct exchange_whole));
+    struct exchange_whole *whole = pools ? malloc(sizeof(*whole)) : NULL;
+    if (whole) {
+        init_whole(whole);
     }
-    pools->count--;
-    struct exchange_whole *whole = LIST_ENTRY(node, struct exchange_whole, ex.node);
-    memory_unpoison(behind_node(whole), BEHIND_NODE);
     return whole;
 }
 

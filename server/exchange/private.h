@@ -26,56 +26,61 @@ enum chunk_class { CHUNK_SMALL, CHUNK_LARGE, CHUNK_CLASSES };
 #define CHUNK_SMALL_SIZE ((size_t)4096 - sizeof(struct chunk) - 1)
 #define CHUNK_LARGE_SIZE ((size_t)65536)
 
+/* The parts of an exchange's state that a new one finds zeroed: PRIVATE_ZEROED bytes, kept few. */
+
 struct inbound {
-    enum exchange_inbound state;
-    bool last_given;       /* an http.request with more_body false was handed out */
-    bool departed;         /* the client has ended its side after a whole request */
-    bool was_wanted;       /* driver->wanted was called */
     struct task *receiver; /* waits in receive */
     struct chunk *first;
     struct chunk *last;
     struct chunk *lent; /* what the last event points into */
     size_t buffered;
+    uint8_t state;   /* enum exchange_inbound */
+    bool last_given; /* an http.request with more_body false was handed out */
+    bool departed;   /* the client has ended its side after a whole request */
+    bool was_wanted; /* driver->wanted was called */
 };
 
 struct outbound {
-    enum response_state state;
+    struct task *sender; /* whose event is being sent */
+    int64_t sent;        /* of the content-length */
+    size_t unyielded;    /* bytes sent since the task last gave others a turn */
+    int code;            /* what every further send returns; 0: none */
+    uint8_t state;       /* enum response_state */
     bool announced;      /* the start said: trailers */
     bool refused;        /* a send got CASGI_EINVAL or CASGI_EPROTO */
     bool waiting;        /* the sender waits for exchange_writable */
-    int code;            /* what every further send returns; 0: none */
-    int64_t sent;        /* of the content-length */
-    size_t unyielded;    /* bytes sent since the task last gave others a turn */
-    struct task *sender; /* whose event is being sent */
-    struct list queue;   /* struct turn: who waits to be the sender */
-    struct response_head head;
-    const casgi_header_t *trailers;
-    size_t trailer_count;
-};
-
-/* An answer of our own (a refusal, a 500), on its way without a task. */
-struct answer {
-    bool pending;
-    casgi_str_t rest;
-    struct loop_late late;
 };
 
 struct exchange_private {
-    casgi_receive_t receive;
-    casgi_send_t send;
     struct task *task; /* NULL: not begun, or ended */
-    bool entered;      /* observers know of it */
-    bool exact_times;  /* one of them wants them so */
-    bool over;         /* the driver has forgotten the exchange */
-    bool cancelled;    /* by exchange_cancel */
-    int failed_status; /* of exchange_body_failed; 0 */
     struct inbound in;
     struct outbound out;
-    struct answer answer;
+    uint16_t failed_status; /* of exchange_body_failed; 0 */
+    bool entered;           /* observers know of it */
+    bool exact_times;       /* one of them wants them so */
+    bool over;              /* the driver has forgotten the exchange */
+    bool cancelled;         /* by exchange_cancel */
+    bool answering;         /* a refusal or a 500 of our own is on its way, without a task */
     struct state_view state;
+
+    /* From here on nothing is zeroed. These are the same at the begin and at the end of each exchange: */
+    casgi_receive_t receive;
+    casgi_send_t send;
+    struct list turns;     /* struct turn: who waits to be the sender */
+    struct loop_late late; /* for `answer` */
+
+    /* and these are set before they are read: */
+    struct response_head head;      /* by the start */
+    const casgi_header_t *trailers; /* by the start */
+    size_t trailer_count;
+    casgi_str_t answer; /* what is left of it */
     char request_id[40];
     char description[256];
 };
+
+#define PRIVATE_ZEROED offsetof(struct exchange_private, receive)
+
+_Static_assert(PRIVATE_ZEROED > 64 && PRIVATE_ZEROED <= 128, "exchange_new zeroes it in two pieces");
 
 /* One allocation. */
 struct exchange_whole {
@@ -140,7 +145,8 @@ void exchange_judge(struct exchange *ex, int result);
 
 /* ---- pool.c ---- */
 
-struct exchange_whole *whole_take(struct exchange_host *host); /* NULL: out of memory */
+/* A new one is as whole_init made it, a used one as it was given back. NULL: out of memory. */
+struct exchange_whole *whole_take(struct exchange_host *host);
 void whole_give(struct exchange_host *host, struct exchange_whole *whole);
 
 /* ---- body.c ---- */
@@ -205,13 +211,14 @@ int response_early_hint(struct exchange *ex, const casgi_http_response_early_hin
 bool response_allows_body(const struct exchange *ex, int status);
 
 /* Sets the head's fields: these and the server's own, for which there is room behind them (response_spare). */
-void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count);
+void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count, casgi_str_t lines);
 size_t response_spare(const struct exchange *ex);
 
 /* What the application's fields say beside what is sent on. */
 struct field_facts {
     int64_t content_length; /* -1: none */
     bool close;             /* connection: close */
+    casgi_str_t lines;      /* what is sent on, as it lies in memory: "name: value\r\n" for each */
 };
 
 /* Copies the application's fields, checked and in lower case, into the arena, with room for `extra` more behind them;
@@ -231,11 +238,16 @@ int response_pathsend(struct exchange *ex, const casgi_http_response_pathsend_t 
 
 /* Answers by ourselves; ends in exchange_conclude, now or later. */
 void answer_begin(struct exchange *ex, int status);
-void answer_go_on(struct exchange *ex);
+void answer_on_late(struct loop_late *late);
 
 /* ---- scope.c ---- */
 
-extern const casgi_scope_t scope_template;
+/* Once for each allocation: what is the same for all scopes. */
+void scope_init(struct exchange *ex);
+
+/* For each exchange: what drivers set. */
+void scope_clear(casgi_scope_t *scope);
+
 casgi_str_t scope_describe(void *ex);
 casgi_str_t scope_request_id(void *ex);
 bool scope_is_http_1_0(const casgi_scope_t *scope);

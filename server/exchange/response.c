@@ -64,13 +64,14 @@ static size_t merge_defaults(const struct exchange_host *host, casgi_header_t *h
     }
     return used;
 }
-void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count)
+void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count, casgi_str_t lines)
 {
-    struct response_head *head = &ex->priv->out.head;
+    struct response_head *head = &ex->priv->head;
     const struct exchange_host *host = ex->host;
     bool ready = ex->driver->adds_defaults && defaults_stand(host, headers, count);
     head->headers = headers;
     head->header_count = ready ? count : merge_defaults(host, headers, count);
+    head->lines = head->header_count == count ? lines : (casgi_str_t){ NULL, 0 };
     head->add_defaults = ready && host->default_header_count;
     head->add_date = ready && host->date_header;
 }
@@ -113,8 +114,8 @@ int response_start(struct exchange *ex, const casgi_http_response_start_t *start
     if (rc) {
         return refuse(ex, rc, why);
     }
-    response_set_fields(ex, headers, count);
-    struct response_head *head = &out->head;
+    response_set_fields(ex, headers, count, facts.lines);
+    struct response_head *head = &ex->priv->head;
     head->status = start->status;
     head->content_length = start->status == 204 ? -1 : facts.content_length;
     head->body_allowed = response_allows_body(ex, start->status);
@@ -122,6 +123,7 @@ int response_start(struct exchange *ex, const casgi_http_response_start_t *start
     head->has_trailers = start->trailers && sends_trailers(ex, head);
     out->announced = start->trailers;
     out->state = RESPONSE_STARTED;
+    ex->priv->trailer_count = 0;
     ex->record.status = start->status;
     ex->record.started = record_time(ex);
     return 0;
@@ -177,13 +179,12 @@ static bool may_trail(casgi_str_t name)
 /* Adds the event's fields, copied, to those of earlier ones. */
 static int gather_trailers(struct exchange *ex, const casgi_http_response_trailers_t *trailers)
 {
-    struct outbound *out = &ex->priv->out;
     struct field_facts facts;
     casgi_header_t *headers;
     size_t count;
     const char *why = NULL;
-    int rc = fields_copy(&ex->arena, trailers->headers, trailers->header_count, out->trailer_count, &headers, &count,
-                         &facts, &why);
+    int rc = fields_copy(&ex->arena, trailers->headers, trailers->header_count, ex->priv->trailer_count, &headers,
+                         &count, &facts, &why);
     if (rc) {
         return refuse(ex, rc, why);
     }
@@ -195,12 +196,12 @@ static int gather_trailers(struct exchange *ex, const casgi_http_response_traile
     if (facts.content_length >= 0) {
         return refuse(ex, CASGI_EINVAL, "a field that may not be a trailer");
     }
-    if (out->trailer_count) {
-        memmove(headers + out->trailer_count, headers, count * sizeof(*headers));
-        memcpy(headers, out->trailers, out->trailer_count * sizeof(*headers));
+    if (ex->priv->trailer_count) {
+        memmove(headers + ex->priv->trailer_count, headers, count * sizeof(*headers));
+        memcpy(headers, ex->priv->trailers, ex->priv->trailer_count * sizeof(*headers));
     }
-    out->trailers = headers;
-    out->trailer_count += count;
+    ex->priv->trailers = headers;
+    ex->priv->trailer_count += count;
     return 0;
 }
 
@@ -212,15 +213,15 @@ int response_trailers(struct exchange *ex, const casgi_http_response_trailers_t 
                       out->announced ? "http.response.trailers before the last body"
                                      : "http.response.trailers without trailers in the start");
     }
-    size_t before = out->trailer_count;
+    size_t before = ex->priv->trailer_count;
     int rc = gather_trailers(ex, trailers);
     if (rc || trailers->more_trailers) {
         return rc;
     }
-    while ((rc = ex->driver->trailers(ex, out->trailers, out->trailer_count)) == CASGI_EAGAIN) {
+    while ((rc = ex->driver->trailers(ex, ex->priv->trailers, ex->priv->trailer_count)) == CASGI_EAGAIN) {
         rc = wait_for_room(ex, false);
         if (rc) {
-            out->trailer_count = before; /* not sent: it may be sent again */
+            ex->priv->trailer_count = before; /* not sent: it may be sent again */
             return rc;
         }
     }

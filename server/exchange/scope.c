@@ -55,19 +55,39 @@ static const void *get_extension(void *get_ctx, const char *name)
     return NULL;
 }
 
-const casgi_scope_t scope_template = {
-    .type = CASGI_SCOPE_HTTP,
-    .type_name = CASGI_STR("http"),
-    .asgi_version = CASGI_STR("3.0"),
-    .asgi_spec_version = CASGI_STR("2.5"),
-    .http_version = CASGI_STR("1.1"),
-    .scheme = CASGI_STR("http"),
-    .query_string = CASGI_STR(""),
-    .root_path = CASGI_STR(""),
-    .client = { .port = -1 },
-    .server = { .port = -1 },
-    .get = get_extension,
-};
+void scope_init(struct exchange *ex)
+{
+    ex->scope = (casgi_scope_t){
+        .asgi_version = CASGI_STR("3.0"),
+        .asgi_spec_version = CASGI_STR("2.5"),
+        .get = get_extension,
+        .get_ctx = ex,
+    };
+}
+
+/* By hand, as copying a template of 416 bytes is the dearest part of a new exchange. */
+void scope_clear(casgi_scope_t *scope)
+{
+    static const casgi_address_t unknown = { .port = -1 };
+    static const casgi_str_t none = { NULL, 0 }, empty = CASGI_STR("");
+    scope->type = CASGI_SCOPE_HTTP;
+    scope->type_name = (casgi_str_t)CASGI_STR("http");
+    scope->http_version = (casgi_str_t)CASGI_STR("1.1");
+    scope->method = none;
+    scope->scheme = (casgi_str_t)CASGI_STR("http");
+    scope->path = none;
+    scope->raw_path = none;
+    scope->query_string = empty;
+    scope->root_path = empty;
+    scope->headers = NULL;
+    scope->header_count = 0;
+    scope->client = unknown;
+    scope->server = unknown;
+    scope->subprotocols = NULL;
+    scope->subprotocol_count = 0;
+    scope->state = NULL;
+    scope->request_id = none;
+}
 
 /* ---- the target ---- */
 

@@ -20,38 +20,38 @@ int refuse(struct exchange *ex, int code, const char *why)
 
 /* ---- turns ---- */
 
-static void turn_pass(struct outbound *out)
+static void turn_pass(struct exchange_private *priv)
 {
-    struct list *node = list_pop(&out->queue);
-    out->sender = node ? LIST_ENTRY(node, struct turn, node)->task : NULL;
-    if (out->sender) {
-        task_wake(out->sender);
+    priv->out.sender = NULL;
+    if (!list_empty(&priv->turns)) {
+        priv->out.sender = LIST_ENTRY(list_pop(&priv->turns), struct turn, node)->task;
+        task_wake(priv->out.sender);
     }
 }
 
 /* Waits behind the others. */
-static int turn_wait(struct outbound *out, struct task *task)
+static int turn_wait(struct exchange_private *priv, struct task *task)
 {
     struct turn turn = { .task = task };
     int rc = 0;
-    list_append(&out->queue, &turn.node);
-    while (!rc && out->sender != task) {
+    list_append(&priv->turns, &turn.node);
+    while (!rc && priv->out.sender != task) {
         rc = task_park(TASK_WAIT_SEND);
     }
-    if (rc && out->sender == task) {
-        turn_pass(out); /* cancelled just when its turn came */
+    if (rc && priv->out.sender == task) {
+        turn_pass(priv); /* cancelled just when its turn came */
     } else if (rc) {
         list_remove(&turn.node);
     }
     return rc;
 }
 
-static int turn_take(struct outbound *out, struct task *task)
+static int turn_take(struct exchange_private *priv, struct task *task)
 {
-    if (out->sender) {
-        return out->sender == task ? CASGI_EBUSY : turn_wait(out, task);
+    if (priv->out.sender) {
+        return priv->out.sender == task ? CASGI_EBUSY : turn_wait(priv, task);
     }
-    out->sender = task;
+    priv->out.sender = task;
     return 0;
 }
 
@@ -90,10 +90,10 @@ int wait_for_room(struct exchange *ex, bool begun)
 int account(struct exchange *ex, uint64_t size, bool last)
 {
     struct outbound *out = &ex->priv->out;
-    if (!out->head.body_allowed || out->head.content_length < 0) {
+    if (!ex->priv->head.body_allowed || ex->priv->head.content_length < 0) {
         return 0;
     }
-    uint64_t left = (uint64_t)(out->head.content_length - out->sent);
+    uint64_t left = (uint64_t)(ex->priv->head.content_length - out->sent);
     const char *why = size > left           ? "the body is longer than its content-length"
                       : last && size < left ? "the body is shorter than its content-length"
                                             : NULL;
@@ -109,7 +109,7 @@ int account(struct exchange *ex, uint64_t size, bool last)
 int commit_head(struct exchange *ex, int64_t known)
 {
     struct outbound *out = &ex->priv->out;
-    struct response_head *head = &out->head;
+    struct response_head *head = &ex->priv->head;
     if (out->state != RESPONSE_STARTED) {
         return 0;
     }
@@ -166,7 +166,7 @@ int push(struct exchange *ex, const char *data, size_t size, bool last, bool beg
 void body_done(struct exchange *ex)
 {
     struct outbound *out = &ex->priv->out;
-    if (out->head.has_trailers) {
+    if (ex->priv->head.has_trailers) {
         out->state = RESPONSE_TRAILERS;
     } else {
         exchange_completed(ex);
@@ -190,9 +190,9 @@ static int send_body(struct exchange *ex, const casgi_http_response_body_t *even
     if (rc) {
         return rc;
     }
-    size = out->head.body_allowed ? size : 0;
+    size = ex->priv->head.body_allowed ? size : 0;
     if (size || first || last) {
-        rc = push(ex, event->body.ptr, size, last && !out->head.has_trailers, first);
+        rc = push(ex, event->body.ptr, size, last && !ex->priv->head.has_trailers, first);
     }
     if (!rc && last) {
         body_done(ex);
@@ -206,7 +206,7 @@ static int dispatch(struct exchange *ex, const casgi_event_t *event)
 {
     struct outbound *out = &ex->priv->out;
     if (out->state == RESPONSE_COMPLETE && event->type == CASGI_HTTP_RESPONSE_TRAILERS && out->announced &&
-        !out->head.has_trailers) {
+        !ex->priv->head.has_trailers) {
         return 0; /* not for this client: its response is complete without them */
     }
     if (out->state == RESPONSE_COMPLETE) {
@@ -238,18 +238,17 @@ static int dispatch(struct exchange *ex, const casgi_event_t *event)
 
 static int send_in_turn(struct exchange *ex, const casgi_event_t *event)
 {
-    struct outbound *out = &ex->priv->out;
     struct task *task = task_current();
     if (!task) {
         return CASGI_EWRONGTHREAD;
     }
     int rc = exchange_check_cancelled(TASK_WAIT_SEND);
-    rc = rc ? rc : turn_take(out, task);
+    rc = rc ? rc : turn_take(ex->priv, task);
     if (rc) {
         return rc;
     }
     rc = dispatch(ex, event);
-    turn_pass(out);
+    turn_pass(ex->priv);
     if (!rc && owes_turn(ex)) {
         (void)task_interface.yield(); /* a cancellation that comes now is told by the next call */
     }
