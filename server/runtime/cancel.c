@@ -1,7 +1,7 @@
 /* Cancellation, deadlines, shields. The rules are in README.md; in short, of a task's troubles
  *
  *   - a cancellation counts while no shield is open;
- *   - a deadline counts while no shield is open that was begun inside it;
+ *   - a deadline, or a failed group, counts while no shield is open that was begun inside it;
  *   - the end of the clean-up time counts always.
  *
  * task->troubles counts all of them, heard or not, so that the common case is one test against zero. */
@@ -21,13 +21,13 @@ int task_pending_slow(const struct task *task)
     if (task->cancels && !task->mask) {
         return task->cancel_code;
     }
-    for (const struct deadline *deadline = task->deadlines; deadline && deadline->mask >= task->mask;
-         deadline = deadline->outer) {
-        if (deadline->passed) {
-            return CASGI_ETIMEDOUT;
+    int code = 0;
+    for (const struct cutoff *cutoff = task->cutoffs; cutoff && cutoff->mask >= task->mask; cutoff = cutoff->outer) {
+        if (cutoff->code && code != CASGI_ECANCELED) {
+            code = cutoff->code;
         }
     }
-    return 0;
+    return code;
 }
 
 int task_check(void)
@@ -116,94 +116,104 @@ int task_sleep(struct task *task, uint64_t microseconds)
     return sleeper.over ? 0 : rc;
 }
 
-/* ---- deadlines ---- */
+/* ---- deadlines and other cut-offs ---- */
 
-static void on_deadline(struct timer *timer)
+void cutoff_fire(struct cutoff *cutoff, int code)
 {
-    struct deadline *deadline = LIST_ENTRY(timer, struct deadline, timer);
-    struct task *task = deadline->task;
-    deadline->passed = true;
-    task->troubles++;
-    if (deadline->mask < task->mask) {
+    struct task *task = cutoff->task;
+    if (!cutoff->code) {
+        cutoff->code = code;
+        task->troubles++;
+    }
+    if (cutoff->mask < task->mask) {
         cleanup_begin(task);
     }
     task_interrupt(task);
 }
 
-static struct deadline *take_spare(struct loop *loop)
+static void on_deadline(struct timer *timer)
 {
-    struct deadline *deadline = loop->spare_deadlines;
-    if (!deadline) {
-        return malloc(sizeof(*deadline));
-    }
-    loop->spare_deadlines = deadline->outer;
-    return deadline;
+    cutoff_fire(LIST_ENTRY(timer, struct cutoff, timer), CASGI_ETIMEDOUT);
 }
 
-static void give_back(struct loop *loop, struct deadline *deadline)
+int cutoff_begin(struct task *task, struct cutoff **out_cutoff)
 {
-    deadline->task = NULL;
-    deadline->outer = loop->spare_deadlines;
-    loop->spare_deadlines = deadline;
-}
-
-int deadline_begin(struct task *task, uint64_t microseconds, struct deadline **out_deadline)
-{
-    struct deadline *deadline = take_spare(task->loop);
-    if (!deadline) {
-        return CASGI_ENOMEM;
+    struct loop *loop = task->loop;
+    struct cutoff *cutoff = loop->spare_cutoffs;
+    if (cutoff) {
+        loop->spare_cutoffs = cutoff->outer;
+    } else {
+        cutoff = malloc(sizeof(*cutoff));
+        if (!cutoff) {
+            return CASGI_ENOMEM;
+        }
     }
-    *deadline = (struct deadline){ .timer = { .fn = on_deadline }, .task = task, .mask = task->mask };
-    int rc = timer_set(task->loop, &deadline->timer, microseconds);
-    if (rc) {
-        give_back(task->loop, deadline);
-        return rc;
-    }
-    deadline->outer = task->deadlines;
-    task->deadlines = deadline;
-    *out_deadline = deadline;
+    *cutoff = (struct cutoff){ .task = task, .mask = task->mask, .outer = task->cutoffs };
+    task->cutoffs = cutoff;
+    *out_cutoff = cutoff;
     return 0;
 }
 
 static void end_innermost(struct task *task)
 {
-    struct deadline *deadline = task->deadlines;
-    timer_clear(task->loop, &deadline->timer);
-    task->deadlines = deadline->outer;
-    task->troubles -= deadline->passed;
-    give_back(task->loop, deadline);
+    struct cutoff *cutoff = task->cutoffs;
+    timer_clear(task->loop, &cutoff->timer);
+    if (cutoff->group) {
+        cutoff->group->cutoff = NULL;
+    }
+    task->cutoffs = cutoff->outer;
+    task->troubles -= cutoff->code != 0;
+    cutoff->outer = task->loop->spare_cutoffs;
+    task->loop->spare_cutoffs = cutoff;
 }
 
-void deadlines_end(struct task *task, struct deadline *outer)
+void cutoffs_end(struct task *task, const struct cutoff *outer)
 {
-    while (task->deadlines && task->deadlines != outer) {
+    while (task->cutoffs && task->cutoffs != outer) {
         end_innermost(task);
     }
 }
 
-/* Those inside it that were forgotten end with it. */
-int deadline_end(struct task *task, struct deadline *deadline)
+void cutoffs_release(struct loop *loop)
 {
-    const struct deadline *known = task->deadlines;
+    while (loop->spare_cutoffs) {
+        struct cutoff *cutoff = loop->spare_cutoffs;
+        loop->spare_cutoffs = cutoff->outer;
+        free(cutoff);
+    }
+}
+
+int deadline_begin(struct task *task, uint64_t microseconds, struct cutoff **out_cutoff)
+{
+    struct cutoff *deadline;
+    int rc = cutoff_begin(task, &deadline);
+    if (rc) {
+        return rc;
+    }
+    deadline->timer.fn = on_deadline;
+    rc = timer_set(task->loop, &deadline->timer, microseconds);
+    if (rc) {
+        end_innermost(task);
+        return rc;
+    }
+    *out_cutoff = deadline;
+    return 0;
+}
+
+/* Those inside it that were forgotten end with it. */
+int deadline_end(struct task *task, struct cutoff *deadline)
+{
+    const struct cutoff *known = task->cutoffs;
     while (known && known != deadline) {
         known = known->outer;
     }
     if (!known) {
         return CASGI_EINVAL;
     }
-    bool passed = deadline->passed;
-    deadlines_end(task, deadline);
+    int code = deadline->code;
+    cutoffs_end(task, deadline);
     end_innermost(task);
-    return passed ? CASGI_ETIMEDOUT : 0;
-}
-
-void deadlines_release(struct loop *loop)
-{
-    while (loop->spare_deadlines) {
-        struct deadline *deadline = loop->spare_deadlines;
-        loop->spare_deadlines = deadline->outer;
-        free(deadline);
-    }
+    return code;
 }
 
 /* ---- shields ---- */

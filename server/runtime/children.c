@@ -6,6 +6,7 @@ void children_adopt(struct task *parent, struct task *child)
 {
     child->parent = parent;
     child->at_depth = parent->depth;
+    child->locals = child->inherited = parent->locals;
     list_append(&parent->children, &child->sibling);
 }
 
@@ -45,7 +46,8 @@ void scope_begin(struct task *task, struct scope *scope)
 {
     scope->task = task;
     scope->depth = ++task->depth;
-    scope->deadlines = task->deadlines;
+    scope->cutoffs = task->cutoffs;
+    scope->groups = task->groups;
     scope->mask = task->mask;
 }
 
@@ -56,7 +58,8 @@ int scope_end(struct task *task, struct scope *scope)
     if (scope->task != task || !scope->depth || scope->depth > task->depth) {
         return CASGI_EINVAL;
     }
-    deadlines_end(task, scope->deadlines);
+    groups_end(task, scope->groups);
+    cutoffs_end(task, scope->cutoffs);
     mask_restore(task, scope->mask);
     children_finish(task, scope->depth);
     task->depth = scope->depth - 1;

@@ -104,7 +104,7 @@ static int interface_sleep(uint64_t milliseconds)
 static int interface_deadline_begin(casgi_deadline_t *place, uint64_t milliseconds)
 {
     struct task *self = task_running();
-    struct deadline *deadline;
+    struct cutoff *deadline;
     if (!self) {
         return CASGI_EWRONGTHREAD;
     }
@@ -119,7 +119,7 @@ static int interface_deadline_end(casgi_deadline_t *place)
     if (!self) {
         return CASGI_EWRONGTHREAD;
     }
-    int rc = deadline_end(self, (struct deadline *)place->words[0]);
+    int rc = deadline_end(self, (struct cutoff *)place->words[0]);
     place->words[0] = 0;
     return rc;
 }
@@ -246,6 +246,117 @@ static int interface_waiter_wake(casgi_waiter_t *waiter)
     return 0;
 }
 
+/* ---- groups, gather, wait ---- */
+
+static int interface_done(casgi_task_t *handle)
+{
+    if (!handle) {
+        return CASGI_EINVAL;
+    }
+    return is_here(task_of(handle)) ? task_ended(task_of(handle)) : CASGI_EWRONGTHREAD;
+}
+
+static int interface_wait(casgi_task_t *const *handles, size_t count, uint32_t flags, size_t *out_index)
+{
+    struct task *self = task_running();
+    return self ? task_wait_many(self, (struct task *const *)(const void *)handles, count, flags, out_index)
+                : CASGI_EWRONGTHREAD;
+}
+
+static int interface_join_for(casgi_task_t *handle, uint64_t milliseconds, int *out_result)
+{
+    struct task *self = task_running(), *task = task_of(handle);
+    if (!self) {
+        return CASGI_EWRONGTHREAD;
+    }
+    if (!task || task == self) {
+        return CASGI_EINVAL;
+    }
+    int rc = task_join_for(self, task, microseconds_of(milliseconds));
+    if (rc == CASGI_ENOMEM) {
+        return rc;
+    }
+    if (out_result) {
+        *out_result = task->result;
+    }
+    task_unref(task);
+    return rc;
+}
+
+/* A group that has ended keeps its memory, but not its serial. */
+static struct group *group_of(const casgi_task_group_t *place)
+{
+    struct group *group = (struct group *)place->words[0];
+    return group && loop_of_thread && group->serial == place->words[1] && group->task->loop == loop_of_thread ? group
+                                                                                                              : NULL;
+}
+
+static int interface_group_begin(casgi_task_group_t *place, uint32_t flags)
+{
+    struct task *self = task_running();
+    struct group *group = NULL;
+    (void)flags;
+    int rc = self ? group_begin(self, 0, &group) : CASGI_EWRONGTHREAD;
+    *place = (casgi_task_group_t){ .words = { rc ? 0 : (uintptr_t)group, rc ? 0 : group->serial } };
+    return rc;
+}
+
+static int interface_group_create(casgi_task_group_t *place, casgi_task_fn_t fn, void *arg, const char *name,
+                                  casgi_task_t **out_task)
+{
+    struct task *self = task_running(), *task;
+    struct group *group = self ? group_of(place) : NULL;
+    if (!group) {
+        return self ? CASGI_EINVAL : CASGI_EWRONGTHREAD;
+    }
+    int rc = task_pending(self);
+    rc = rc ? rc : group_create(group, fn, arg, name, &task);
+    if (!rc && out_task) {
+        *out_task = (casgi_task_t *)(void *)task_ref(task);
+    }
+    return rc;
+}
+
+static int interface_group_cancel(casgi_task_group_t *place)
+{
+    struct group *group = group_of(place);
+    if (!group) {
+        return loop_of_thread ? CASGI_EINVAL : CASGI_EWRONGTHREAD;
+    }
+    group_abort(group);
+    return 0;
+}
+
+static int interface_group_end(casgi_task_group_t *place)
+{
+    struct task *self = task_running();
+    struct group *group = self ? group_of(place) : NULL;
+    if (!group || group->task != self) {
+        return self ? CASGI_EINVAL : CASGI_EWRONGTHREAD;
+    }
+    int rc = group_end(group);
+    place->words[0] = 0;
+    return rc;
+}
+
+static int interface_gather(casgi_work_t *works, size_t count, uint32_t flags)
+{
+    struct task *self = task_running();
+    return self ? task_gather(self, works, count, flags) : CASGI_EWRONGTHREAD;
+}
+
+static int interface_local_set(const void *key, void *value)
+{
+    struct task *self = task_running();
+    return self ? local_set(self, key, value) : CASGI_EWRONGTHREAD;
+}
+
+static void *interface_local_get(const void *key)
+{
+    const struct task *self = task_running();
+    return self ? local_get(self, key) : NULL;
+}
+
 const casgi_tasks_1_t task_interface = {
     .create = interface_create,
     .join = interface_join,
@@ -269,4 +380,14 @@ const casgi_tasks_1_t task_interface = {
     .waiter_unref = waiter_unref,
     .waiter_wait = interface_waiter_wait,
     .waiter_wake = interface_waiter_wake,
+    .done = interface_done,
+    .wait = interface_wait,
+    .group_begin = interface_group_begin,
+    .group_create = interface_group_create,
+    .group_cancel = interface_group_cancel,
+    .group_end = interface_group_end,
+    .gather = interface_gather,
+    .local_set = interface_local_set,
+    .local_get = interface_local_get,
+    .join_for = interface_join_for,
 };

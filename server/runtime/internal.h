@@ -94,7 +94,9 @@ struct loop {
     unsigned part_count;
     struct casgi_waiter *spare_waiters;
     size_t spare_waiter_count;
-    struct deadline *spare_deadlines;
+    struct cutoff *spare_cutoffs;
+    struct group *spare_groups;
+    uint64_t serial; /* of the last task or group made */
 
     uint64_t now;
     bool now_known; /* `now` was read in this batch */
@@ -146,14 +148,37 @@ void waiters_release(struct loop *loop);
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_PARKED, TASK_ENDED };
 
-/* A deadline. casgi_deadline_t only points to it: an author who returns without casgi_deadline_end must not leave a
+/* A stretch of a task's calls that something may cut off: a deadline that passes, a group whose task fails. What the
+ * author holds (casgi_deadline_t, casgi_task_group_t) only points to it: who returns without the end must not leave a
  * timer in a dead frame. */
-struct deadline {
-    struct timer timer;
-    struct deadline *outer; /* or the next spare one */
+struct cutoff {
+    struct timer timer;   /* a deadline's */
+    struct cutoff *outer; /* or the next spare one */
     struct task *task;
-    uint32_t mask; /* the depth of shields it was begun in */
-    bool passed;
+    struct group *group; /* NULL: a deadline */
+    uint32_t mask;       /* the depth of shields it was begun in */
+    int code;            /* 0: not cut off */
+};
+
+/* A group of children of `task`; group.c. */
+struct group {
+    struct group *outer; /* or the next spare one */
+    struct task *task;
+    struct cutoff *cutoff; /* NULL: it has ended before the group */
+    uint64_t serial;       /* tells it from a later one at the same address */
+    uint32_t depth;        /* of the children scopes it was begun in */
+    uint32_t running;      /* tasks that have not ended */
+    uint32_t flags;        /* enum group_flag */
+    int failure;           /* the first */
+    bool aborting;         /* its tasks have been cancelled; no new ones */
+    bool waiting;          /* `task` waits for running to be 0 */
+};
+
+/* A value of a task; local.c. What lies behind it in the list may be shared with the parent's. */
+struct local {
+    struct local *next;
+    const void *key;
+    void *value;
 };
 
 struct deferred {
@@ -186,12 +211,12 @@ struct task {
     bool background;
 
     /* cancellation: cancel.c */
-    uint32_t troubles; /* cancellations + passed deadlines + cleanup_over: 0 is the common case */
+    uint32_t troubles; /* cancellations + cut off stretches + cleanup_over: 0 is the common case */
     uint32_t cancels;
     int cancel_code;
     uint32_t mask;
-    uint32_t refused;           /* calls that failed so in a row */
-    struct deadline *deadlines; /* innermost first */
+    uint32_t refused;       /* calls that failed so in a row */
+    struct cutoff *cutoffs; /* innermost first */
     struct timer cleanup;
 
     /* structure: children.c */
@@ -203,6 +228,14 @@ struct task {
     uint32_t at_depth; /* of the parent's scopes when it was created */
     uint32_t waited_depth;
     uint32_t waited; /* children at waited_depth or deeper that still run */
+
+    struct group *groups; /* it began, innermost first */
+    struct group *group;  /* it belongs to */
+    int *out_result;      /* gather's; NULL: nobody's */
+    struct local *locals;
+    struct local *inherited; /* from here on the list is the parent's */
+    uint64_t serial;
+    uint32_t locks; /* it holds */
 
     struct list watchers;
     struct deferred *deferred; /* last registered first */
@@ -263,11 +296,13 @@ void task_interrupt(struct task *task);
 
 int task_uncancel(struct task *task);
 int task_sleep(struct task *task, uint64_t microseconds);
-int deadline_begin(struct task *task, uint64_t microseconds, struct deadline **out_deadline);
-int deadline_end(struct task *task, struct deadline *deadline);
+int cutoff_begin(struct task *task, struct cutoff **out_cutoff);
+void cutoff_fire(struct cutoff *cutoff, int code);
 /* Ends those begun after `outer` (NULL: all). */
-void deadlines_end(struct task *task, struct deadline *outer);
-void deadlines_release(struct loop *loop);
+void cutoffs_end(struct task *task, const struct cutoff *outer);
+void cutoffs_release(struct loop *loop);
+int deadline_begin(struct task *task, uint64_t microseconds, struct cutoff **out_cutoff);
+int deadline_end(struct task *task, struct cutoff *deadline);
 void mask_begin(struct task *task);
 int mask_end(struct task *task);
 void mask_restore(struct task *task, uint32_t depth);
@@ -279,7 +314,8 @@ void cleanup_end(struct task *task);
 /* A scope of children, and what the task's state was at its begin; in casgi_children_t. */
 struct scope {
     struct task *task;
-    struct deadline *deadlines;
+    struct cutoff *cutoffs;
+    struct group *groups;
     uint32_t depth;
     uint32_t mask;
 };
@@ -293,6 +329,31 @@ void children_ended(struct task *child);
 void children_finish(struct task *task, uint32_t depth);
 int defer(struct task *task, void (*fn)(void *arg), void *arg);
 void deferred_run(struct task *task);
+
+/* ---- groups, gather, wait ---- */
+
+enum group_flag {
+    GROUP_KEEPS_GOING = 1, /* a failure cancels nothing */
+    GROUP_STRICT = 2,      /* CASGI_ECANCELED is a failure, too */
+};
+
+int group_begin(struct task *task, uint32_t flags, struct group **out_group);
+int group_create(struct group *group, int (*fn)(void *arg), void *arg, const char *name, struct task **out_task);
+void group_abort(struct group *group);
+/* Waits for its tasks and ends it, after those begun inside it. */
+int group_end(struct group *group);
+/* Aborts and ends those begun after `outer` (NULL: all). */
+void groups_end(struct task *task, const struct group *outer);
+void group_child_ended(struct task *child);
+void groups_release(struct loop *loop);
+
+int task_gather(struct task *self, casgi_work_t *works, size_t count, uint32_t flags);
+int task_wait_many(struct task *self, struct task *const *tasks, size_t count, uint32_t flags, size_t *out_index);
+/* Cancels it after the time, or when `self` is cancelled, and waits until it has ended, always. */
+int task_join_for(struct task *self, struct task *task, uint64_t microseconds);
+
+int local_set(struct task *task, const void *key, void *value);
+void *local_get(const struct task *task, const void *key);
 
 void task_watch(struct task *task, struct task_watch *watch, void (*fn)(struct task_watch *watch, struct task *task));
 

@@ -316,7 +316,8 @@ void loop_free(struct loop *loop)
     close_handles(loop);
     (void)uv_loop_close(&loop->uv);
     waiters_release(loop);
-    deadlines_release(loop);
+    cutoffs_release(loop);
+    groups_release(loop);
     timers_release(loop);
     stack_pool_release(&loop->stacks);
     while (loop->other_stacks) {

@@ -10,12 +10,22 @@
 
 /* ---- ending ---- */
 
+/* What the author forgot to end. */
+static void clean_up(struct task *task)
+{
+    groups_end(task, NULL /* all */);
+    cutoffs_end(task, NULL /* all */);
+    mask_restore(task, 0);
+    if (task->locks) {
+        log_print(CASGI_LOG_WARNING, "task %s has ended holding a lock: it stays locked", task->name);
+    }
+}
+
 /* What is left to do on its own stack: children that still run, defers, and children of the defers. */
 static void wind_up(struct task *task)
 {
-    if (task->deadlines || task->mask) {
-        deadlines_end(task, NULL /* all */);
-        mask_restore(task, 0);
+    if (task->cutoffs || task->groups || task->mask || task->locks) {
+        clean_up(task);
     }
     if (!list_empty(&task->children)) {
         children_finish(task, 0);
@@ -57,6 +67,9 @@ static void finish(struct task *task)
         coroutine_release(&task->co);
     }
     stack_trim(task->stack);
+    if (task->group) {
+        group_child_ended(task);
+    }
     if (task->parent) {
         children_ended(task);
     }
@@ -118,6 +131,7 @@ static struct task *make(struct loop *loop, int (*fn)(void *arg), void *arg, con
     task->fn = fn;
     task->arg = arg;
     task->refs = 1;
+    task->serial = ++loop->serial;
     task->name = options->name ? options->name : "task";
     task->describe = options->describe;
     task->request_id = options->request_id;
@@ -313,6 +327,35 @@ int task_wait_end(struct task *self, struct task *task)
     }
     list_remove(&joiner.watch.node);
     return task->state == TASK_ENDED ? 0 : rc;
+}
+
+static void wait_end_deaf(struct task *self, struct task *task)
+{
+    struct joiner joiner = { .task = self };
+    if (task->state == TASK_ENDED) {
+        return;
+    }
+    task_watch(task, &joiner.watch, on_joined);
+    while (task->state != TASK_ENDED) {
+        task_park_uncancelable(TASK_WAIT_JOIN);
+    }
+    list_remove(&joiner.watch.node);
+}
+
+int task_join_for(struct task *self, struct task *task, uint64_t microseconds)
+{
+    struct cutoff *deadline;
+    int rc = deadline_begin(self, microseconds, &deadline);
+    if (rc) {
+        return rc;
+    }
+    rc = task_wait_end(self, task);
+    (void)deadline_end(self, deadline);
+    if (rc) {
+        task_cancel(task, CASGI_ECANCELED);
+        wait_end_deaf(self, task);
+    }
+    return rc;
 }
 
 /* ---- what others may know ---- */

@@ -59,6 +59,7 @@ enum task_wait {
     TASK_WAIT_QUEUE,
     TASK_WAIT_PROCESS,
     TASK_WAIT_DNS,
+    TASK_WAIT_LOCK,
 };
 
 /* [task] Suspends until task_wake. 0 when woken; CASGI_ECANCELED or CASGI_ETIMEDOUT when cancelled (at once, but after

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "casgi/imports.h"
+#include "runtime/sync.h"
 
 int setup_loop(void **state)
 {
@@ -12,6 +13,7 @@ int setup_loop(void **state)
         return -1;
     }
     casgi_imports_.tasks = &task_interface;
+    casgi_imports_.sync = &sync_interface;
     *state = loop;
     return 0;
 }
@@ -21,6 +23,7 @@ int teardown_loop(void **state)
     struct loop *loop = *state;
     size_t left = task_count(loop);
     casgi_imports_.tasks = NULL;
+    casgi_imports_.sync = NULL;
     if (left) {
         print_error("%zu tasks are left\n", left);
         return -1; /* their frames are still in use: the loop cannot be freed */
