@@ -35,24 +35,21 @@ static void finish(struct http1 *c)
 
 void http1_body_fail(struct http1 *c, int status, const char *reason)
 {
-    struct http1_fault fault = { status, (size_t)c->wire, reason };
+    c->linger = true;
     if (!c->ex) {
         c->in = IN_CLOSING;
-        c->linger = true;
-        return;
-    }
-    if (!c->begun) {
-        exchange_discard(c->ex);
-        c->ex = NULL;
-        http1_refuse(c, &fault);
         return;
     }
     c->in = IN_WHOLE;
     c->body_bad = true;
     c->keep = false;
-    exchange_body_failed(c->ex, status, reason);
     if (c->host->refused) {
-        c->host->refused(c->host, http1_client(c), status, fault.offset, reason);
+        c->host->refused(c->host, http1_client(c), status, (size_t)c->wire, reason);
+    }
+    if (c->begun) {
+        exchange_body_failed(c->ex, status, reason);
+    } else {
+        http1_refuse_exchange(c, status, reason);
     }
 }
 

@@ -337,7 +337,6 @@ static void fill_scope(struct head_parser *head)
     scope->method = head->method;
     scope->headers = head->fields;
     scope->header_count = head->field_count;
-    head->facts->head_method = casgi_str_equal(head->method, (casgi_str_t)CASGI_STR("HEAD"));
 }
 
 int http1_head_parse(struct exchange *ex, const char *head_bytes, size_t size, size_t lines,

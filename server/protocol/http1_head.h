@@ -11,7 +11,6 @@ struct http1_facts {
     bool http10;
     bool keep_alive;      /* the client's wish, with the version's default */
     bool close;           /* it said "connection: close" */
-    bool head_method;     /* the response has no body */
     bool expect_continue; /* "Expect: 100-continue", and a body follows */
     bool expect_other;    /* an expectation we do not know: 417 */
 };

@@ -149,6 +149,9 @@ void http1_orphan(struct http1 *c);
 /* Answers without an exchange, for what is no request, and closes. Calls host->refused. */
 void http1_refuse(struct http1 *c, const struct http1_fault *fault);
 
+/* Answers for an application that is not called, and closes. */
+void http1_refuse_exchange(struct http1 *c, int status, const char *reason);
+
 /* ---- http1_due.c: deadlines ---- */
 
 void http1_due_setup(struct http1_host *host, struct loop *loop, uint64_t head, uint64_t idle, uint64_t write);

@@ -42,6 +42,13 @@ void http1_refuse(struct http1 *c, const struct http1_fault *fault)
     }
 }
 
+void http1_refuse_exchange(struct http1 *c, int status, const char *reason)
+{
+    c->keep = false;
+    c->begun = true;
+    exchange_refuse(c->ex, status, reason);
+}
+
 static int nobody_head(struct exchange *ex, const struct response_head *head)
 {
     (void)ex;

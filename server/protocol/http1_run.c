@@ -108,13 +108,6 @@ static int admission(struct http1 *c, const struct http1_facts *facts, struct ht
     return out_fault->status;
 }
 
-static void refuse_exchange(struct http1 *c, int status, const char *reason)
-{
-    c->keep = false;
-    c->begun = true;
-    exchange_refuse(c->ex, status, reason);
-}
-
 /* The request is read; its body as far as it is there. */
 static void begin_exchange(struct http1 *c, struct http1_window *window, const struct http1_facts *facts)
 {
@@ -123,13 +116,13 @@ static void begin_exchange(struct http1 *c, struct http1_window *window, const s
     http1_body_begin(c, facts);
     if (admission(c, facts, &fault)) {
         c->linger = window->size > 0;
-        refuse_exchange(c, fault.status, fault.reason);
+        http1_refuse_exchange(c, fault.status, fault.reason);
         return;
     }
     if (c->in != IN_WHOLE && window->size) {
         http1_body_take(c, window);
     }
-    if (c->ex) {
+    if (c->ex && !c->begun) {
         /* The task may use the scratch. */
         keep(c, window);
         if (c->in == IN_DEAD) {
@@ -138,7 +131,7 @@ static void begin_exchange(struct http1 *c, struct http1_window *window, const s
         }
         c->begun = true;
         if (exchange_begin(c->ex, c->in == IN_WHOLE) != 0) {
-            refuse_exchange(c, 503, "out of memory for the request");
+            http1_refuse_exchange(c, 503, "out of memory for the request");
         }
         if (c->fin && c->ex) {
             exchange_gone(c->ex, false);

@@ -258,6 +258,19 @@ static void test_refusal__answers_as_everyone_knows_it(void **state)
     assert_saw(w, "");
 }
 
+static void test_refusal__of_a_head_request_has_no_body(void **state)
+{
+    static const char request[] = "HEAD / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nx";
+    struct wire *w = *state;
+    for (size_t split = 0; split <= sizeof request; split++) {
+        wire_connect(w, app_probe);
+        send_in_pieces(w, request, sizeof request - 1, split);
+        assert_int_equal(wire_count(w, "HTTP/1.1 400 Bad Request\r\n"), 1);
+        assert_string_equal(w->out + w->out_size - 4, "\r\n\r\n");
+        assert_int_equal(w->refusals, 1);
+    }
+}
+
 /* Every byte at a place of each kind: what passes is what the grammar lets pass. */
 static void check_byte(struct wire *w, const char *before, char c, const char *behind, bool passes)
 {
@@ -486,6 +499,7 @@ int main(void)
         WIRE_TEST(test_refusal__of_chunks),
         WIRE_TEST(test_refusal__of_the_second_request_of_a_connection),
         WIRE_TEST(test_refusal__answers_as_everyone_knows_it),
+        WIRE_TEST(test_refusal__of_a_head_request_has_no_body),
         WIRE_TEST(test_refusal__of_every_byte_that_is_not_allowed),
         WIRE_TEST(test_refusal__of_too_large_a_head),
         WIRE_TEST(test_refusal__of_too_long_a_request_line),
