@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Holds the headers of abi/ to what was promised.
 
-    abi.py headers   each compiles alone as C11, C17, C++11, C++17, C++20, with gcc and clang, without a warning
+    abi.py headers   each compiles alone as C11, C17, C++11, C++17, C++20, with gcc and clang, without a warning;
+                     and so does template.c
     abi.py names     handlers may have any name, and the macros work in several source files of one module
     abi.py layout    every size, offset and number is what the frozen version had (tests/golden/VERSION/layout.c)
     abi.py dump      abidiff finds nothing between the frozen version's dump (abi.xml) and the headers
@@ -58,7 +59,14 @@ def check_headers():
             complaint = compile_text(f"#include <casgi/{header}>\n", compiler, standard)
             if complaint:
                 failures.append(f"{header} as {standard} with {compiler}:\n{complaint}")
-    return report(failures)
+    return report(failures + check_template())
+
+
+def check_template():
+    with open(os.path.join(ABI, "casgi", "template.c"), encoding="utf-8") as file:
+        text = file.read()
+    complaints = [compile_text(text, compiler, "gnu11") for compiler in ("gcc", "clang") if shutil.which(compiler)]
+    return [f"template.c:\n{complaint}" for complaint in complaints if complaint]
 
 
 HANDLER = """#include <casgi/casgi.h>
