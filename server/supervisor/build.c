@@ -75,7 +75,7 @@ static int make_names(struct build *build)
     if (asprintf(&build->output_path, "%s/%s-%ld-%u.so", build->cache, text, (long)getpid(), serial) < 0) {
         build->output_path = NULL;
     }
-    if (asprintf(&build->depfile, "%s/%s-%ld-%u.d", build->cache, text, (long)getpid(), serial) < 0) {
+    if (asprintf(&build->depfile, "%s/%s-%ld-%u.deps", build->cache, text, (long)getpid(), serial) < 0) {
         build->depfile = NULL;
     }
     return build->list && build->output_path && build->depfile ? 0 : CASGI_ENOMEM;
