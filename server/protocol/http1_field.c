@@ -36,68 +36,65 @@ bool http1_field_length(casgi_str_t value, int64_t *out_length)
     return value.len > 0;
 }
 
-/* RFC 3986: unreserved and sub-delims, of which reg-name is made; percent-encoded bytes aside. */
-static const bool host_chars[256] = {
-    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['.'] = true,  ['_'] = true,
-    ['~'] = true,         ['!'] = true,         ['$'] = true,         ['&'] = true, ['\''] = true, ['('] = true,
-    [')'] = true,         ['*'] = true,         ['+'] = true,         [','] = true, [';'] = true,  ['='] = true,
+/* RFC 3986: unreserved and sub-delims, of which reg-name is made, percent-encoded bytes aside; and digits, for ports.
+ * What ends a text is of no class, so that the loops need not count. */
+enum { NAME = 1, DIGIT = 2 };
+
+static const unsigned char host_chars[256] = {
+    ['0' ... '9'] = NAME | DIGIT,
+    ['a' ... 'z'] = NAME,
+    ['A' ... 'Z'] = NAME,
+    ['-'] = NAME,
+    ['.'] = NAME,
+    ['_'] = NAME,
+    ['~'] = NAME,
+    ['!'] = NAME,
+    ['$'] = NAME,
+    ['&'] = NAME,
+    ['\''] = NAME,
+    ['('] = NAME,
+    [')'] = NAME,
+    ['*'] = NAME,
+    ['+'] = NAME,
+    [','] = NAME,
+    [';'] = NAME,
+    ['='] = NAME,
 };
 
-/* Where the name ends. */
-static size_t name_length(casgi_str_t value)
+static const char *behind(const char *at, int class)
 {
-    const unsigned char *name = (const unsigned char *)value.ptr;
-    size_t i = 0;
-    for (;;) {
-        while (i < value.len && host_chars[name[i]]) {
-            i++;
-        }
-        if (value.len - i < 3 || name[i] != '%' || percent_hex_value((char)name[i + 1]) < 0 ||
-            percent_hex_value((char)name[i + 2]) < 0) {
-            return i;
-        }
-        i += 3;
+    while (host_chars[(unsigned char)*at] & class) {
+        at++;
     }
+    return at;
 }
 
-/* "[...]": IPv6 in hexadecimal digits, colons and dots, or a later kind ("v1.…"). 0: it is not one. */
-static size_t literal_length(casgi_str_t value)
+static const char *behind_name(const char *at)
 {
-    const char *end = memchr(value.ptr, ']', value.len);
-    if (!end || end - value.ptr < 3) {
-        return 0;
+    at = behind(at, NAME);
+    while (*at == '%' && percent_hex_value(at[1]) >= 0 && percent_hex_value(at[2]) >= 0) {
+        at = behind(at + 3, NAME);
     }
-    for (const char *c = value.ptr + 1; c < end; c++) {
-        if (!host_chars[(unsigned char)*c] && *c != ':') {
-            return 0;
-        }
+    return at;
+}
+
+/* "[...]": IPv6 in hexadecimal digits, colons and dots, or a later kind ("v1.x"). NULL: it is not one. */
+static const char *behind_literal(const char *at)
+{
+    const char *begin = ++at;
+    while (*at == ':' || (host_chars[(unsigned char)*at] & NAME)) {
+        at++;
     }
-    return (size_t)(end - value.ptr) + 1;
+    return *at == ']' && at > begin ? at + 1 : NULL;
 }
 
 bool http1_field_host(casgi_str_t value)
 {
-    size_t i;
-    if (value.len && value.ptr[0] == '[') {
-        i = literal_length(value);
-        if (i == 0) {
-            return false;
-        }
-    } else {
-        i = name_length(value);
+    const char *at = *value.ptr == '[' ? behind_literal(value.ptr) : behind_name(value.ptr);
+    if (at && at != value.ptr && *at == ':') {
+        at = behind(at + 1, DIGIT);
     }
-    if (i == value.len) {
-        return true;
-    }
-    if (value.ptr[i] != ':' || i == 0) {
-        return false;
-    }
-    for (i++; i < value.len; i++) {
-        if (value.ptr[i] < '0' || value.ptr[i] > '9') {
-            return false;
-        }
-    }
-    return true;
+    return at == value.ptr + value.len;
 }
 
 bool http1_field_has_token(casgi_str_t value, casgi_str_t token)

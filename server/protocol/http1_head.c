@@ -345,11 +345,11 @@ int http1_head_parse(struct exchange *ex, const char *head_bytes, size_t size, s
     struct http1_facts facts = { .content_length = -1 };
     /* As many fields as lines behind the first, and one more for the host of an absolute target. */
     struct head_parser head = { .ex = ex, .size = size, .field_room = lines - 1, .facts = &facts, .fault = out_fault };
-    head.fields = arena_alloc(&ex->arena, lines * sizeof *head.fields);
-    head.text = arena_alloc(&ex->arena, size + 1);
-    if (!head.fields || !head.text) {
+    head.fields = arena_alloc(&ex->arena, lines * sizeof *head.fields + size + 1);
+    if (!head.fields) {
         return CASGI_ENOMEM;
     }
+    head.text = (char *)(head.fields + lines);
     memcpy(head.text, head_bytes, size);
     head.text[size] = '\0';
     char *fields;
