@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "module/blocking.h"
 #include "module/elf.h"
 #include "module/host.h"
 #include "runtime/coroutine.h"
@@ -23,7 +24,8 @@ struct made {
     struct list node; /* in applications */
     const casgi_app_record_t *record;
     casgi_app_t *app;
-    char *own_argv[2]; /* where the caller gave no words */
+    casgi_app_t *blocking; /* stands before it if its calls run on threads; NULL */
+    char *own_argv[2];     /* where the caller gave no words */
 };
 
 /* Both in the order in which they came: destroyed from the end. */
@@ -216,10 +218,6 @@ static int check_flags(const struct module *module, const casgi_app_record_t *re
         return error_set(error, CASGI_EABI, "%s:%s asks for something this casgi does not know (flags 0x%x)",
                          module->shown, record->name, record->flags & ~(uint32_t)KNOWN_FLAGS);
     }
-    if (record->flags & CASGI_APP_BLOCKING) {
-        return error_set(error, CASGI_ENOTSUP, "%s:%s asks to run on threads, which this casgi cannot do yet",
-                         module->shown, record->name);
-    }
     return 0;
 }
 
@@ -252,11 +250,16 @@ static int make(struct made *made, const struct module *module, int argc, char *
     if (!made->app->call) {
         return error_set(error, CASGI_EABI, "%s: the application %s has no call", module->shown, made->record->name);
     }
+    if (made->record->flags & CASGI_APP_BLOCKING) {
+        made->blocking = blocking_new(made->app);
+        return made->blocking ? 0 : error_set(error, CASGI_ENOMEM, "out of memory while loading %s", module->shown);
+    }
     return 0;
 }
 
 static void made_free(struct made *made)
 {
+    blocking_free(made->blocking);
     if (made->app && made->record->destroy) {
         made->record->destroy(made->app);
     }
@@ -286,7 +289,7 @@ int module_create(struct module *module, const char *app_name, int argc, char **
         return rc;
     }
     list_append(&applications, &made->node);
-    *out_app = made->app;
+    *out_app = made->blocking ? made->blocking : made->app;
     *out_flags = record->flags;
     return 0;
 }
