@@ -17,7 +17,7 @@
 static int app_sleep(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
 {
     wire_note(wire_of(app), "<%s", scope->path.ptr);
-    int rc = casgi_sleep((uint64_t)atoi(scope->path.ptr + 1));
+    int rc = casgi_sleep(strtoul(scope->path.ptr + 1, NULL, 10));
     wire_note(wire_of(app), ">");
     return rc ? rc : app_path(app, scope, receive, send);
 }

@@ -86,7 +86,7 @@ static int app_status(casgi_app_t *app, const casgi_scope_t *scope, casgi_receiv
 {
     (void)app;
     (void)receive;
-    int rc = casgi_send_start(send, atoi(scope->path.ptr + 1), NULL, 0);
+    int rc = casgi_send_start(send, (int)strtol(scope->path.ptr + 1, NULL, 10), NULL, 0);
     return rc ? rc : casgi_send_body(send, NULL, 0, false);
 }
 
