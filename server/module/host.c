@@ -6,6 +6,7 @@
 #include "module/resolve.h"
 #include "runtime/fdwatch.h"
 #include "runtime/file.h"
+#include "runtime/socket.h"
 #include "runtime/sync.h"
 #include "runtime/task.h"
 #include "runtime/threads.h"
@@ -45,6 +46,7 @@ static const struct {
     { "casgi.threads/1", &threads_interface, offsetof(casgi_imports_t, threads) },
     { "casgi.fd/1", &fd_interface, offsetof(casgi_imports_t, fd) },
     { "casgi.files/1", &files_interface, offsetof(casgi_imports_t, files) },
+    { "casgi.net/1", &net_interface, offsetof(casgi_imports_t, net) },
     { "casgi.sync/1", &sync_interface, offsetof(casgi_imports_t, sync) },
 };
 

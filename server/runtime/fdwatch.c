@@ -27,7 +27,7 @@ struct fd_poller {
     uv_poll_t poll; /* of the epoll descriptor */
     int epoll;
     uint32_t generation;
-    size_t waiting; /* tasks; while there are any, the loop is alive */
+    size_t waiting; /* waits; while there are any, the loop is alive */
     struct list buckets[BUCKETS];
     struct list spare;
     size_t spare_count;
@@ -41,12 +41,12 @@ struct fd_entry {
     uint32_t generation;
 };
 
-/* A task that waits; in its frame. */
-struct fd_waiter {
+/* A task that waits for somebody else's; in its frame. */
+struct entry_waiter {
     struct list node;
     struct task *task;
     uint32_t events;
-    uint32_t fired; /* of an entry: what it is ready for */
+    uint32_t fired; /* what it is ready for */
 };
 
 static const struct {
@@ -128,7 +128,7 @@ static uint32_t entry_events(const struct fd_entry *entry)
 {
     uint32_t events = 0;
     for (const struct list *node = entry->waiters.next; node != &entry->waiters; node = node->next) {
-        events |= LIST_ENTRY(node, struct fd_waiter, node)->events;
+        events |= LIST_ENTRY(node, struct entry_waiter, node)->events;
     }
     return events;
 }
@@ -150,7 +150,7 @@ static int entry_arm(struct fd_poller *poller, struct fd_entry *entry)
 static void entry_wake(struct fd_entry *entry, uint32_t events)
 {
     for (struct list *node = entry->waiters.next, *next; node != &entry->waiters; node = next) {
-        struct fd_waiter *waiter = LIST_ENTRY(node, struct fd_waiter, node);
+        struct entry_waiter *waiter = LIST_ENTRY(node, struct entry_waiter, node);
         next = node->next;
         waiter->fired = events & (waiter->events | CASGI_FD_HANGUP);
         if (waiter->fired) {
@@ -270,16 +270,18 @@ static int poller_of(struct loop *loop, struct fd_poller **out_poller)
     return 0;
 }
 
-static int park(struct fd_poller *poller, enum task_wait why)
+static void wait_begin(struct fd_poller *poller)
 {
     if (poller->waiting++ == 0) {
         uv_ref((uv_handle_t *)&poller->poll);
     }
-    int rc = task_park(why);
+}
+
+static void wait_end(struct fd_poller *poller)
+{
     if (--poller->waiting == 0) {
         uv_unref((uv_handle_t *)&poller->poll);
     }
-    return rc;
 }
 
 /* ---- descriptors of our own ---- */
@@ -312,16 +314,29 @@ void fd_watch_close(struct fd_watch *watch)
     }
 }
 
+void fd_watch_attach(struct fd_watch *watch, struct fd_waiter *waiter, uint32_t events)
+{
+    *waiter = (struct fd_waiter){ .watch = watch, .task = task_running(), .events = events };
+    list_append(&watch->waiters, &waiter->node);
+    wait_begin(watch->poller);
+}
+
+void fd_watch_detach(struct fd_waiter *waiter)
+{
+    list_remove(&waiter->node);
+    wait_end(waiter->watch->poller);
+}
+
 int fd_watch_wait(struct fd_watch *watch, uint32_t events, enum task_wait why)
 {
-    struct fd_waiter waiter = { .task = task_running(), .events = events };
+    struct fd_waiter waiter;
     int rc = 0;
-    list_append(&watch->waiters, &waiter.node);
+    fd_watch_attach(watch, &waiter, events);
     while (!rc && watch->fd >= 0 && !(watch->ready & events)) {
         watch->streak = 0;
-        rc = park(watch->poller, why);
+        rc = task_park(why);
     }
-    list_remove(&waiter.node);
+    fd_watch_detach(&waiter);
     return watch->fd < 0 ? CASGI_ECLOSED : watch->ready & events ? 0 : rc;
 }
 
@@ -341,12 +356,14 @@ void fd_watch_fair(struct fd_watch *watch)
 
 /* ---- descriptors of others ---- */
 
-static int wait_fired(struct fd_poller *poller, struct fd_entry *entry, struct fd_waiter *waiter)
+static int wait_fired(struct fd_poller *poller, struct fd_entry *entry, struct entry_waiter *waiter)
 {
     int rc = 0;
+    wait_begin(poller);
     while (!rc && !waiter->fired) {
-        rc = park(poller, TASK_WAIT_SOCKET);
+        rc = task_park(TASK_WAIT_SOCKET);
     }
+    wait_end(poller);
     if (waiter->fired) {
         return 0;
     }
@@ -358,7 +375,7 @@ static int wait_fired(struct fd_poller *poller, struct fd_entry *entry, struct f
     return rc;
 }
 
-static int entry_wait(struct fd_poller *poller, struct fd_entry *entry, struct fd_waiter *waiter)
+static int entry_wait(struct fd_poller *poller, struct fd_entry *entry, struct entry_waiter *waiter)
 {
     list_append(&entry->waiters, &waiter->node);
     int number = entry_arm(poller, entry);
@@ -378,7 +395,7 @@ static int entry_wait(struct fd_poller *poller, struct fd_entry *entry, struct f
 
 int fd_wait(int fd, uint32_t events, uint32_t *out_events)
 {
-    struct fd_waiter waiter = { .task = task_running(), .events = events };
+    struct entry_waiter waiter = { .task = task_running(), .events = events };
     struct fd_poller *poller;
     if (!waiter.task) {
         return CASGI_EWRONGTHREAD;

@@ -37,6 +37,19 @@ void fd_watch_close(struct fd_watch *watch);
  * CASGI_ETIMEDOUT. */
 int fd_watch_wait(struct fd_watch *watch, uint32_t events, enum task_wait why) __attribute__((warn_unused_result));
 
+/* To wait for several at once: attach a waiter to each, test their `ready` and task_park in a loop, detach. */
+struct fd_waiter {
+    struct list node;
+    struct fd_watch *watch;
+    struct task *task;
+    uint32_t events;
+};
+
+/* [task] From here to fd_watch_detach the running task is woken when the watch is ready for one of `events`, or
+ * closed. */
+void fd_watch_attach(struct fd_watch *watch, struct fd_waiter *waiter, uint32_t events);
+void fd_watch_detach(struct fd_waiter *waiter);
+
 /* What was tried would have blocked, or took all there was. */
 void fd_watch_clear(struct fd_watch *watch, uint32_t events);
 

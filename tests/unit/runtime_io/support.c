@@ -2,6 +2,7 @@
 
 #include "runtime/fdwatch.h"
 #include "runtime/file.h"
+#include "runtime/socket.h"
 #include "runtime/threads.h"
 
 #include <dirent.h>
@@ -62,6 +63,7 @@ int setup_world(void **state)
     casgi_imports_.threads = &threads_interface;
     casgi_imports_.fd = &fd_interface;
     casgi_imports_.files = &files_interface;
+    casgi_imports_.net = &net_interface;
     *state = world.loop;
     return 0;
 }
