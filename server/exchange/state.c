@@ -10,7 +10,7 @@ struct entry {
 };
 
 struct state_table {
-    size_t refs;
+    size_t refs; /* counted atomically: a blocking handler uses its view on a thread */
     size_t count;
     struct entry entries[];
 };
@@ -21,7 +21,7 @@ struct state_base {
 
 static void table_unref(struct state_table *table)
 {
-    if (!table || --table->refs) {
+    if (!table || __atomic_sub_fetch(&table->refs, 1, __ATOMIC_ACQ_REL)) {
         return;
     }
     for (size_t i = 0; i < table->count; i++) {
@@ -140,7 +140,7 @@ void state_view_init(struct state_view *view, struct state_base *base)
     view->base = view_calls;
     view->table = base->view.table;
     if (view->table) {
-        view->table->refs++;
+        (void)__atomic_add_fetch(&view->table->refs, 1, __ATOMIC_RELAXED);
     }
 }
 
