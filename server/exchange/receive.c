@@ -53,7 +53,7 @@ static bool next_event(struct exchange *ex, casgi_event_t *out_event)
 static void say_wanted(struct exchange *ex)
 {
     struct exchange_private *priv = ex->priv;
-    if (!priv->in.was_wanted && priv->in.state == INBOUND_OPEN && priv->out.state == RESPONSE_IDLE) {
+    if (!priv->in.was_wanted && priv->in.state == INBOUND_OPEN && priv->out.state <= RESPONSE_STARTED) {
         priv->in.was_wanted = true;
         ex->driver->wanted(ex);
     }

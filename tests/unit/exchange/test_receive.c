@@ -144,10 +144,29 @@ HANDLER(start_then_receive)
     return fixture_body_event(send, "x", false);
 }
 
-static void test_receive__nothing_is_wanted_once_a_response_has_begun(void **state)
+static void test_receive__the_body_is_wanted_while_the_start_is_only_kept(void **state)
 {
     struct fixture *f = *state;
     struct exchange *ex = fixture_post(f, start_then_receive);
+    assert_int_equal(f->driver.wanted, 1);
+    exchange_body_end(ex);
+    fixture_run(f);
+    assert_int_equal(f->driver.ends, 1);
+}
+
+HANDLER(answer_then_receive)
+{
+    (void)scope;
+    fixture_start(send, 200, NULL);
+    fixture_body_event(send, "x", true);
+    receive_some(f, receive, 1);
+    return fixture_body_event(send, "x", false);
+}
+
+static void test_receive__nothing_is_wanted_once_a_response_is_on_its_way(void **state)
+{
+    struct fixture *f = *state;
+    struct exchange *ex = fixture_post(f, answer_then_receive);
     assert_int_equal(f->driver.wanted, 0);
     exchange_body_end(ex);
     fixture_run(f);
@@ -417,7 +436,8 @@ int main(void)
         FIXTURE_TEST(test_receive__end_that_comes_late_is_an_empty_event),
         FIXTURE_TEST(test_receive__wanted_is_said_once_when_the_handler_waits),
         FIXTURE_TEST(test_receive__nothing_is_wanted_where_the_body_is_there),
-        FIXTURE_TEST(test_receive__nothing_is_wanted_once_a_response_has_begun),
+        FIXTURE_TEST(test_receive__the_body_is_wanted_while_the_start_is_only_kept),
+        FIXTURE_TEST(test_receive__nothing_is_wanted_once_a_response_is_on_its_way),
         FIXTURE_TEST(test_receive__waits_for_body_is_told),
         FIXTURE_TEST(test_receive__waiting_for_the_disconnect_is_not_waiting_for_body),
         FIXTURE_TEST(test_receive__body_is_full_at_high_water_until_it_is_taken),

@@ -256,6 +256,16 @@ static void test_response__100_comes_when_the_application_receives(void **state)
     assert_got(w, CONTINUE OK_KEPT OK_KEPT);
 }
 
+static void test_response__100_comes_also_when_the_start_was_only_said(void **state)
+{
+    struct wire *w = *state;
+    ask(w, app_echo, EXPECT);
+    assert_got(w, CONTINUE);
+    wire_say(w, "abc" GET);
+    assert_got(w, CONTINUE "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"
+                           "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+}
+
 static void test_response__no_100_if_the_body_is_there(void **state)
 {
     struct wire *w = *state;
@@ -482,6 +492,7 @@ int main(void)
         WIRE_TEST(test_response__a_cut_one_has_no_last_chunk),
         WIRE_TEST(test_response__a_cut_one_without_framing_is_reset),
         WIRE_TEST(test_response__100_comes_when_the_application_receives),
+        WIRE_TEST(test_response__100_comes_also_when_the_start_was_only_said),
         WIRE_TEST(test_response__no_100_if_the_body_is_there),
         WIRE_TEST(test_response__no_100_if_part_of_the_body_is_there),
         WIRE_TEST(test_response__no_100_without_a_body),
