@@ -172,7 +172,9 @@ static inline int casgi_call_begin_wait_(casgi_call_t *c, uint64_t due, casgi_wa
 /* [loop] fn(c, 0, ctx) follows after at least `milliseconds`. */
 static inline int casgi_call_after(casgi_call_t *c, uint64_t milliseconds, casgi_on_done_t fn, void *ctx)
 {
-    return casgi_call_begin_wait_(c, casgi_now() + milliseconds * 1000, NULL, fn, ctx);
+    uint64_t most = UINT64_C(1) << 50; /* so that no sum of times overflows */
+    uint64_t due = casgi_now() + (milliseconds < most ? milliseconds : most) * 1000;
+    return casgi_call_begin_wait_(c, due, NULL, fn, ctx);
 }
 
 /* [loop] fn(c, 0, ctx) follows when somebody, on any thread, wakes `waiter`: how a library that has a loop or threads

@@ -185,5 +185,36 @@ class Cpp(TestCase):
             self.assertEqual(server.get("/")[2], b"Hello, C++!\n")
 
 
+THROWING = r"""
+#include <casgi/callback.h>
+#include <cstring>
+#include <stdexcept>
+
+static void on_time(casgi_call_t *, int, void *)
+{
+    throw std::runtime_error("in a timer");
+}
+
+static void on_call(casgi_call_t *c)
+{
+    if (std::strcmp(casgi_call_scope(c)->path.ptr, "/now") == 0) {
+        throw std::runtime_error("at once");
+    }
+    casgi_call_receive(c, [](casgi_call_t *, int, const casgi_event_t *, void *) {}, nullptr);
+    casgi_call_after(c, 1, on_time, nullptr);
+}
+CASGI_CALLBACK_APP(on_call)
+"""
+
+
+class CppCallbacks(TestCase):
+    def test_an_exception_in_a_callback_is_a_500(self):
+        with Server(support.build_module(self.folder, THROWING, language="cpp")) as server:
+            for path in ("/now", "/later"):
+                start = len(server.log)
+                self.assertEqual(server.get(path)[0], 500, path)
+                server.wait_log("a callback threw a C\\+\\+ exception", start)
+
+
 if __name__ == "__main__":
     unittest.main()
