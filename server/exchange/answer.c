@@ -42,6 +42,7 @@ void answer_on_late(struct loop_late *late)
     struct exchange_private *priv = LIST_ENTRY(late, struct exchange_private, late);
     struct exchange *ex = exchange_of(priv);
     if (priv->out.code) {
+        ex->record.error = priv->out.code;
         exchange_conclude(ex, false);
     } else {
         go_on(ex);
