@@ -88,6 +88,16 @@ const char *task_name(const struct task *task);
 enum task_wait task_waiting_for(const struct task *task);
 casgi_str_t task_describe(const struct task *task); /* ptr NULL: nothing to say */
 
+/* When it parked, by loop_now of then; meaningless while it is not parked. */
+uint64_t task_waiting_since(const struct task *task);
+
+/* [any] "timer", "queue", ... */
+const char *task_wait_name(enum task_wait wait);
+
+/* One line about it, without a newline: "handler: waits for timer since 1.250 s, GET /x 1f3a". Writes at most
+ * `capacity` bytes with the NUL; returns the length written. */
+size_t task_print(const struct task *task, char *out, size_t capacity);
+
 /* Calls fn for every task of the loop; for dumps and shutdown. */
 void task_for_each(struct loop *loop, void (*fn)(struct task *task, void *arg), void *arg);
 size_t task_count(const struct loop *loop);

@@ -411,7 +411,7 @@ static int be_woken(void *arg)
 
 static int run_threaded(void *arg)
 {
-    long left = RUNNING_ON_VALGRIND ? 2000 : 50000;
+    long left = SLOW ? 3000 : 50000;
     casgi_task_group_t group;
     (void)casgi_task_group_begin(&group);
     for (int i = 0; i < 16; i++) {

@@ -441,6 +441,26 @@ static void test_task__for_each_sees_every_task(void **state)
     settle(*state);
 }
 
+/* ---- the dump ---- */
+
+static void test_task__print_says_what_it_waits_for_since_when_and_for_whom(void **state)
+{
+    static char request[] = "GET /x\n";
+    char line[128];
+    int over = 0;
+    struct task *task;
+    struct task_options options = { .name = "handler", .describe = describe, .owner = request };
+    assert_int_equal(task_start(*state, sleep_100, &over, &options, &task), 0);
+    loop_advance(*state, 99000);
+    size_t length = task_print(task, line, sizeof(line));
+    assert_string_equal(line, "handler: waits for timer since 0.099 s, GET /x\\x0a");
+    assert_int_equal(length, strlen(line));
+    length = task_print(task, line, 20);
+    assert_int_equal(length, 19);
+    assert_int_equal(strlen(line), 19);
+    loop_advance(*state, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +486,7 @@ int main(void)
         LOOP_TEST(test_task__may_have_a_larger_stack),
         LOOP_TEST(test_task__what_it_allocates_is_freed_at_its_end),
         LOOP_TEST(test_task__for_each_sees_every_task),
+        LOOP_TEST(test_task__print_says_what_it_waits_for_since_when_and_for_whom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
