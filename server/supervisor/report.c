@@ -11,9 +11,25 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Where every line is JSON, so are these. */
+static void report_lines(const char *output)
+{
+    while (*output) {
+        int length = (int)strcspn(output, "\n");
+        if (length) {
+            log_print(CASGI_LOG_WARNING, "%.*s", length, output);
+        }
+        output += length + (output[length] == '\n');
+    }
+}
+
 void report_compiler(const char *output)
 {
     size_t size = strlen(output);
+    if (log_json()) {
+        report_lines(output);
+        return;
+    }
     log_finish(); /* what was said before stands before it */
     while (size) {
         ssize_t n = write(STDERR_FILENO, output, size);

@@ -124,6 +124,11 @@ static void set_saved(struct watch *watch, const char *path)
     watch->found = true;
 }
 
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
 /* Watches a folder and those below it. With `fresh`, the files in it have come with it: they count as saved. */
 static void add_tree(struct watch *watch, const char *path, bool fresh, int depth)
 {
@@ -134,7 +139,7 @@ static void add_tree(struct watch *watch, const char *path, bool fresh, int dept
     }
     folder->in_tree = true;
     for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
-        char *child = strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") ? path_join(path, entry->d_name) : NULL;
+        char *child = is_dots(entry->d_name) ? NULL : path_join(path, entry->d_name);
         if (child && is_folder(entry, child)) {
             if (pattern_set_enters(watch->patterns, child)) {
                 add_tree(watch, child, fresh, depth + 1);

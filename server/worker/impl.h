@@ -70,6 +70,11 @@ void worker_on_check(struct loop_late *late);
 /* Ends the process at once, naming what still runs. */
 _Noreturn void worker_give_up(struct worker *worker, int exit_code);
 
+/* ---- worker.c ---- */
+
+/* Whether the lifespan is nobody's concern: it is off, or there is no application. */
+bool worker_is_quiet(const struct worker *worker);
+
 /* ---- accept.c ---- */
 
 /* For `socket`, whose descriptor it takes; its texts are borrowed. */

@@ -169,9 +169,9 @@ static void close_application(struct worker *worker)
     task_for_each(worker->loop, cancel_background, &background);
     if (background && !worker->lifespan_over) {
         check_soon(worker);
-    } else if (worker->lifespan && !worker->lifespan_stopping) {
+    } else if (worker->lifespan && !worker->lifespan_stopping && !worker->lifespan_over) {
         worker->lifespan_stopping = true;
-        if (worker->started) {
+        if (worker->started && !worker_is_quiet(worker)) {
             log_print(CASGI_LOG_INFO, "Waiting for application shutdown.");
         }
         lifespan_stop(worker->lifespan);

@@ -29,10 +29,12 @@ static void on_failure(struct exchange_observer *self, const struct exchange *ex
     if (!record->failed) {
         return;
     }
+    casgi_str_t before = log_set_request(ex->scope.request_id); /* its task has ended */
     log_escape(path, sizeof(path), ex->scope.raw_path);
     log_print(CASGI_LOG_ERROR, "\"%s %s\" failed: %s (%s)", ex->scope.method.ptr ? ex->scope.method.ptr : "-", path,
               record->why ? record->why : error_text(record->app_result),
               error_name(record->app_result ? record->app_result : record->error));
+    (void)log_set_request(before);
 }
 
 /* ---- so many requests, and no more ---- */

@@ -59,7 +59,7 @@ static void serve(struct worker *worker)
 
 /* ---- the lifespan ---- */
 
-static bool is_quiet(const struct worker *worker)
+bool worker_is_quiet(const struct worker *worker)
 {
     return worker->options->placeholder || worker->config->lifespan == CONFIG_LIFESPAN_OFF;
 }
@@ -80,7 +80,7 @@ static void on_started(void *data, int code, const char *message)
         worker_stop(worker);
         return;
     }
-    if (!is_quiet(worker)) {
+    if (!worker_is_quiet(worker)) {
         log_print(CASGI_LOG_INFO, "Application startup complete.");
     }
     serve(worker);
@@ -93,7 +93,7 @@ static void on_stopped(void *data, int code, const char *message)
     if (code && worker->started) {
         log_print(CASGI_LOG_ERROR, "Application shutdown failed: %s", message ? message : error_text(code));
         worker->exit_code = WORKER_EXIT_UNCLEAN;
-    } else if (worker->started) {
+    } else if (worker->started && !worker_is_quiet(worker)) {
         log_print(CASGI_LOG_INFO, "Application shutdown complete.");
     }
     worker_check(worker);
@@ -123,7 +123,7 @@ static void start_lifespan(struct worker *worker)
                                               .on_started = on_started,
                                               .on_stopped = on_stopped,
                                               .data = worker };
-    if (!is_quiet(worker)) {
+    if (!worker_is_quiet(worker)) {
         log_print(CASGI_LOG_INFO, "Waiting for application startup.");
     }
     int rc = lifespan_start(worker->loop, &options, &worker->lifespan);
