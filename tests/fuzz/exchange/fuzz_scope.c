@@ -65,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     const char *text = (const char *)data + 1;
     size_t left = size - 1, root_size = data[0] < left ? data[0] : left;
-    casgi_str_t root = { text, root_size }, target = { text + root_size, left - root_size }, id = CASGI_STR("");
+    casgi_str_t root = { text, strnlen(text, root_size) }; /* the configuration's: it has no NUL */
+    casgi_str_t target = { text + root_size, left - root_size }, id = CASGI_STR("");
     const char *line = target.len ? memchr(target.ptr, '\n', target.len) : NULL;
     if (line) {
         id = (casgi_str_t){ line + 1, target.len - (size_t)(line + 1 - target.ptr) };
