@@ -80,6 +80,12 @@ __attribute__((constructor)) static void set_hooks(void)
     cJSON_InitHooks(&(cJSON_Hooks){ allocate, give_back });
 }
 
+/* Others may use cJSON after this module is gone. */
+__attribute__((destructor)) static void reset_hooks(void)
+{
+    cJSON_InitHooks(NULL);
+}
+
 static int refuse(casgi_send_t *send, int status, const char *detail)
 {
     char text[160];
@@ -97,17 +103,21 @@ static int refuse_at(casgi_send_t *send, casgi_str_t body, size_t byte)
     return casgi_respond(send, 400, "application/json", text);
 }
 
-/* *out_text: the object re-serialised; NULL if it is JSON of another kind. The position of what is no JSON, or
- * SIZE_MAX. */
-static size_t convert(casgi_str_t body, const char **out_text)
+/* *out_text: the object re-serialised; NULL if it is JSON of another kind. *out_offence: the position of what is no
+ * JSON, or SIZE_MAX. */
+static int convert(casgi_str_t body, size_t *out_offence, const char **out_text)
 {
     const char *end = body.ptr;
     pool.left = body.len * 16 + 1024;
     pool.next = casgi_alloc(pool.left);
+    if (!pool.next) {
+        return CASGI_ENOMEM;
+    }
     cJSON *document = cJSON_ParseWithLengthOpts(body.ptr, body.len + 1, &end, true);
     *out_text = cJSON_IsObject(document) ? cJSON_PrintBuffered(document, (int)body.len + 64, false) : NULL;
+    *out_offence = document ? SIZE_MAX : (size_t)(end - body.ptr);
     pool.next = NULL;
-    return document ? SIZE_MAX : (size_t)(end - body.ptr);
+    return 0;
 }
 
 static int json(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
@@ -123,7 +133,10 @@ static int json(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *
     }
     const char *text = NULL;
     size_t offence = find_offence(body);
-    offence = offence == SIZE_MAX ? convert(body, &text) : offence;
+    rc = offence == SIZE_MAX ? convert(body, &offence, &text) : 0;
+    if (rc) {
+        return rc;
+    }
     if (offence != SIZE_MAX) {
         return refuse_at(send, body, offence);
     }
