@@ -74,8 +74,8 @@ int stream_uncork(struct stream *stream);
 /* Takes all of it: sent, or copied to the queue. 0 or a code. */
 int stream_write(struct stream *stream, const struct iovec *iov, int count) __attribute__((warn_unused_result));
 
-/* While corked: where up to `size` bytes may be written straight into what gathers; then commit what was written, before
- * anything else is written. NULL: not corked, or no room; use stream_write. */
+/* While corked: where up to `size` bytes may be written straight into what gathers; then commit what was written,
+ * before anything else is written. NULL: not corked, or no room; use stream_write. */
 char *stream_reserve(struct stream *stream, size_t size);
 void stream_commit(struct stream *stream, size_t size);
 
