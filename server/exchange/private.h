@@ -248,6 +248,6 @@ void scope_init(struct exchange *ex);
 /* For each exchange: what drivers set. */
 void scope_clear(casgi_scope_t *scope);
 
-casgi_str_t scope_describe(void *ex);
-casgi_str_t scope_request_id(void *ex);
+casgi_str_t scope_describe(void *owner);
+casgi_str_t scope_request_id(void *owner);
 bool scope_is_http_1_0(const casgi_scope_t *scope);

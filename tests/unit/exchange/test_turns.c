@@ -18,7 +18,7 @@ static int send_c(void *arg)
 HANDLER(three_senders)
 {
     (void)scope, (void)receive;
-    casgi_task_t *b, *c;
+    casgi_task_t *b = NULL, *c = NULL;
     fixture_start(send, 200, NULL);
     assert_int_equal(casgi_create_task(send_b, f, "b", &b), 0);
     assert_int_equal(casgi_create_task(send_c, f, "c", &c), 0);
@@ -57,7 +57,7 @@ static void test_turns__events_of_several_tasks_stay_whole_and_in_order(void **s
 HANDLER(cancel_the_second)
 {
     (void)scope, (void)receive;
-    casgi_task_t *b, *c;
+    casgi_task_t *b = NULL, *c = NULL;
     fixture_start(send, 200, NULL);
     assert_int_equal(casgi_create_task(send_b, f, "b", &b), 0);
     assert_int_equal(casgi_create_task(send_c, f, "c", &c), 0);
