@@ -47,6 +47,7 @@ class Served(unittest.TestCase):
             name, colon, application = cls.SOURCE.partition(":")
             app = build(folder.name, name) + colon + application
         cls.server = support.Server(*cls.ARGUMENTS, app, cwd=folder.name)
+        cls.server.app = app
         cls.addClassCleanup(cls.server.kill)
 
     @classmethod
