@@ -139,6 +139,7 @@ static ssize_t receive(struct http1 *c)
         return CASGI_EAGAIN;
     }
     size = stream_recv(c->stream, to, room);
+    c->more = size == (ssize_t)room;
     if (size > 0) {
         take_input(c, to, (size_t)size);
     }

@@ -149,6 +149,14 @@ static uint64_t sure(const struct http1 *c)
     return left >= CHUNK_DIRECT ? left : 0;
 }
 
+void http1_body_expect(struct http1 *c, size_t at_hand)
+{
+    size_t room;
+    if (c->more && c->in == IN_LENGTH && at_hand < c->body.left) {
+        (void)exchange_body_reserve(c->ex, c->body.left < RECEIVE_MOST ? (size_t)c->body.left : RECEIVE_MOST, &room);
+    }
+}
+
 bool http1_body_receive(struct http1 *c, ssize_t *out_size)
 {
     uint64_t most = c->ex && !c->kept ? sure(c) : 0;

@@ -65,6 +65,7 @@ struct http1 {
 
     bool busy : 1;     /* inside a callback */
     bool fresh : 1;    /* not a byte came yet */
+    bool more : 1;     /* the last recv filled its room: there is probably more */
     bool fin : 1;      /* the client has ended its side */
     bool draining : 1; /* http1_drain was called */
     bool broken : 1;   /* a write failed */
@@ -127,6 +128,9 @@ void http1_body_begin(struct http1 *c, const struct http1_facts *facts);
 
 /* Uses body bytes of the window. */
 void http1_body_take(struct http1 *c, struct http1_window *window);
+
+/* Before the application is called: room in one piece for a body of which more is there than was read with its head. */
+void http1_body_expect(struct http1 *c, size_t at_hand);
 
 /* Receives body bytes where they will stay. false: nowhere to put them; read otherwise. */
 bool http1_body_receive(struct http1 *c, ssize_t *out_size);

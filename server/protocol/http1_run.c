@@ -108,7 +108,37 @@ static int admission(struct http1 *c, const struct http1_facts *facts, struct ht
     return out_fault->status;
 }
 
-/* The request is read; its body as far as it is there. */
+/* The body as far as it is there, so that the handler gets it in few pieces. */
+static void begin_body(struct http1 *c, struct http1_window *window)
+{
+    http1_body_expect(c, window->size);
+    if (window->size) {
+        http1_body_take(c, window);
+    }
+}
+
+/* What is left of the window is kept, as the task may use the scratch; then the application is called. */
+static void call_application(struct http1 *c, struct http1_window *window)
+{
+    ssize_t size;
+    keep(c, window);
+    if (c->in == IN_DEAD) {
+        http1_orphan(c);
+        return;
+    }
+    if (c->more && c->in == IN_LENGTH) {
+        (void)http1_body_receive(c, &size); /* an end or error is seen again by the next recv */
+    }
+    c->begun = true;
+    if (exchange_begin(c->ex, c->in == IN_WHOLE) != 0) {
+        http1_refuse_exchange(c, 503, "out of memory for the request");
+    }
+    if (c->fin && c->ex) {
+        exchange_gone(c->ex, false);
+    }
+}
+
+/* The head is read. */
 static void begin_exchange(struct http1 *c, struct http1_window *window, const struct http1_facts *facts)
 {
     struct http1_fault fault;
@@ -119,23 +149,11 @@ static void begin_exchange(struct http1 *c, struct http1_window *window, const s
         http1_refuse_exchange(c, fault.status, fault.reason);
         return;
     }
-    if (c->in != IN_WHOLE && window->size) {
-        http1_body_take(c, window);
+    if (c->in != IN_WHOLE) {
+        begin_body(c, window);
     }
     if (c->ex && !c->begun) {
-        /* The task may use the scratch. */
-        keep(c, window);
-        if (c->in == IN_DEAD) {
-            http1_orphan(c);
-            return;
-        }
-        c->begun = true;
-        if (exchange_begin(c->ex, c->in == IN_WHOLE) != 0) {
-            http1_refuse_exchange(c, 503, "out of memory for the request");
-        }
-        if (c->fin && c->ex) {
-            exchange_gone(c->ex, false);
-        }
+        call_application(c, window);
     }
 }
 
