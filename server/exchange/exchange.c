@@ -194,7 +194,8 @@ void exchange_gone(struct exchange *ex, bool write_too)
     struct exchange_private *priv = ex->priv;
     bool whole = priv->out.state == RESPONSE_COMPLETE;
     ex->record.client_gone = ex->record.client_gone || !whole;
-    if (write_too || priv->in.state == INBOUND_OPEN) {
+    write_too = write_too || priv->in.state == INBOUND_OPEN; /* half a request is none that could be answered */
+    if (write_too) {
         priv->in.state = INBOUND_GONE;
         (void)inbound_drop(ex);
     } else {

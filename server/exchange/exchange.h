@@ -198,7 +198,8 @@ void exchange_body_end(struct exchange *ex);
 void exchange_writable(struct exchange *ex);
 
 /* The client is gone. `write_too`: receive says disconnect at once and send fails (RST, write error), else only reading
- * ended (FIN): a whole body is still received first, then disconnect; send still writes. */
+ * ended (FIN): a whole body is still received first, then disconnect; send still writes. Before the body's end it is
+ * always both. */
 void exchange_gone(struct exchange *ex, bool write_too);
 
 /* The body is broken (bad chunk, too large, too slow): receive says disconnect; if nothing was sent yet, the client

@@ -265,6 +265,16 @@ static void test_body_failed__handler_may_answer_by_itself(void **state)
     assert_int_equal(f->driver.ends, 1);
 }
 
+static void test_gone__fin_in_the_body_is_no_request_to_answer(void **state)
+{
+    struct fixture *f = *state;
+    exchange_gone(fixture_post(f, wait_and_respond), false);
+    wake(f);
+    assert_int_equal(f->rc[1], CASGI_EDISCONNECTED);
+    assert_int_equal(f->driver.heads, 0);
+    assert_int_equal(f->record.status, 499);
+}
+
 HANDLER(stream_until_gone)
 {
     (void)scope;
@@ -342,6 +352,7 @@ int main(void)
         FIXTURE_TEST(test_gone__fin_after_the_request_is_told_after_the_request),
         FIXTURE_TEST(test_gone__fin_after_the_request_leaves_send_working),
         FIXTURE_TEST(test_gone__fin_in_the_body_is_a_disconnect_without_a_whole_body),
+        FIXTURE_TEST(test_gone__fin_in_the_body_is_no_request_to_answer),
         FIXTURE_TEST(test_gone__handler_that_waits_in_receive_is_woken),
         FIXTURE_TEST(test_gone__failure_with_a_half_open_client_is_answered),
         FIXTURE_TEST(test_gone__failure_after_a_reset_is_still_logged),
