@@ -94,10 +94,10 @@ static void put_crash(struct line *line, const siginfo_t *info, const struct tas
 {
     put(line, "casgi: crash by ");
     put(line, name_of(info->si_signo));
-    if (info->si_code <= 0) {
+    if (info->si_code <= 0 && info->si_pid != getpid()) {
         put(line, ", sent by process ");
         put_number(line, (uintptr_t)info->si_pid, 10);
-    } else {
+    } else if (info->si_code > 0) {
         put(line, " at 0x");
         put_number(line, (uintptr_t)info->si_addr, 16);
     }
@@ -108,7 +108,7 @@ static void put_crash(struct line *line, const siginfo_t *info, const struct tas
     put_number(line, (uintptr_t)getpid(), 10);
 }
 
-/* SA_RESETHAND has put the default action back: a fault repeats when we return; a sent signal is sent again. */
+/* SA_RESETHAND has put the default action back. */
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     (void)context;

@@ -84,6 +84,7 @@ struct loop {
     struct list tasks;
     size_t task_count;
     struct stack_pool stacks;
+    struct timer cooling;            /* set while more stacks are free than are kept */
     struct stack_pool *other_stacks; /* by size, for tasks that asked for another */
     struct arena_pool arenas;
     struct timer_heap timers;

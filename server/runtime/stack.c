@@ -31,6 +31,14 @@ WEAK void __lsan_unregister_root_region(const void *from, size_t size);
 #define COLOUR_STEP 64u
 #define WATERMARK_WORDS 8u /* one line of the cache */
 
+/* What is to be known of a stack whose header is gone with its memory. */
+struct stack_cold {
+    struct stack *at;
+    char *low;
+    uint32_t valgrind_id;
+    uint8_t guard;
+};
+
 struct stack_region {
     struct stack_region *next;
     char *base;
@@ -51,6 +59,7 @@ void stack_pool_init(struct stack_pool *pool, size_t size, size_t owner_size)
         .size = (size + page - 1) / page * page,
         .owner_size = (owner_size + 15) & ~(size_t)15,
     };
+    list_init(&pool->free);
 }
 
 static size_t next_region_slots(const struct stack_pool *pool)
@@ -164,14 +173,34 @@ static struct stack *carve(struct stack_pool *pool)
     return stack;
 }
 
+static struct stack *warm_up(struct stack_pool *pool)
+{
+    const struct stack_cold *cold = &pool->cold[--pool->cold_count];
+    *cold->at =
+        (struct stack){ .pool = pool, .low = cold->low, .valgrind_id = cold->valgrind_id, .guard = cold->guard };
+    return cold->at;
+}
+
+static struct stack *take_free(struct stack_pool *pool)
+{
+    struct stack *stack = LIST_ENTRY(list_pop(&pool->free), struct stack, node);
+    pool->free_count--;
+    if (pool->free_count < pool->least_free) {
+        pool->least_free = pool->free_count;
+    }
+    return stack;
+}
+
 struct stack *stack_get(struct stack_pool *pool)
 {
-    struct stack *stack = pool->free;
-    if (!stack) {
+    struct stack *stack;
+    if (pool->free_count) {
+        stack = take_free(pool);
+    } else if (pool->cold_count) {
+        stack = warm_up(pool);
+    } else {
         return carve(pool);
     }
-    pool->free = stack->next;
-    pool->free_count--;
     if (__asan_unpoison_memory_region) {
         /* The last frames on it were left, not returned from. */
         __asan_unpoison_memory_region(stack->low, (size_t)((char *)stack - stack->low));
@@ -182,9 +211,42 @@ struct stack *stack_get(struct stack_pool *pool)
 void stack_put(struct stack *stack)
 {
     struct stack_pool *pool = stack->pool;
-    stack->next = pool->free;
-    pool->free = stack;
+    list_append(pool->free.next, &stack->node); /* before the first */
     pool->free_count++;
+}
+
+static bool room_for_cold(struct stack_pool *pool)
+{
+    if (pool->cold_count < pool->cold_capacity) {
+        return true;
+    }
+    size_t capacity = pool->cold_capacity ? pool->cold_capacity * 2 : 64;
+    struct stack_cold *cold = realloc(pool->cold, capacity * sizeof(*cold));
+    if (!cold) {
+        return false;
+    }
+    pool->cold = cold;
+    pool->cold_capacity = capacity;
+    return true;
+}
+
+/* The one that has been free for longest. */
+static void cool_last(struct stack_pool *pool)
+{
+    struct stack *stack = LIST_ENTRY(pool->free.prev, struct stack, node);
+    list_remove(&stack->node);
+    pool->free_count--;
+    pool->cold[pool->cold_count++] = (struct stack_cold){ stack, stack->low, stack->valgrind_id, stack->guard };
+    (void)madvise(stack->low, pool->size, MADV_DONTNEED);
+}
+
+void stack_pool_cool(struct stack_pool *pool, size_t keep, size_t most)
+{
+    size_t idle = pool->least_free;
+    for (; idle > keep && most && room_for_cold(pool); idle--, most--) {
+        cool_last(pool);
+    }
+    pool->least_free = pool->free_count;
 }
 
 static bool all_zero(const uintptr_t *words, size_t count)
@@ -224,9 +286,15 @@ bool stack_canary_dead(const struct stack *stack)
 
 void stack_pool_release(struct stack_pool *pool)
 {
-    for (struct stack *stack = pool->free; stack; stack = stack->next) {
-        VALGRIND_STACK_DEREGISTER(stack->valgrind_id);
+    while (pool->free_count) {
+        VALGRIND_STACK_DEREGISTER(take_free(pool)->valgrind_id);
     }
+    while (pool->cold_count) {
+        VALGRIND_STACK_DEREGISTER(pool->cold[--pool->cold_count].valgrind_id);
+    }
+    free(pool->cold);
+    pool->cold = NULL;
+    pool->cold_capacity = 0;
     while (pool->regions) {
         struct stack_region *region = pool->regions;
         size_t size = region->slots * slot_size(pool);
@@ -242,6 +310,4 @@ void stack_pool_release(struct stack_pool *pool)
     }
     protected_total -= pool->protected;
     pool->protected = 0;
-    pool->free = NULL;
-    pool->free_count = 0;
 }

@@ -28,9 +28,10 @@ enum stack_guard {
 };
 
 struct stack_region;
+struct stack_cold;
 
 struct stack {
-    struct stack *next; /* free */
+    struct list node; /* in pool->free */
     struct stack_pool *pool;
     char *low; /* first usable byte; the guard ends here */
     uint32_t valgrind_id;
@@ -41,8 +42,12 @@ struct stack {
 /* Stacks of one size. */
 struct stack_pool {
     struct stack_pool *next; /* the loop's next size */
-    struct stack *free;
+    struct list free;        /* last returned first */
     size_t free_count;
+    size_t least_free;       /* since the last stack_pool_cool */
+    struct stack_cold *cold; /* free, and without memory */
+    size_t cold_count;
+    size_t cold_capacity;
     struct stack_region *regions; /* newest first; the newest is carved */
     size_t size;                  /* usable bytes of one, owner and header included */
     size_t owner_size;
@@ -56,6 +61,9 @@ void stack_pool_init(struct stack_pool *pool, size_t size, size_t owner_size);
 
 /* Unmaps everything; every stack must have been put back. */
 void stack_pool_release(struct stack_pool *pool);
+
+/* Gives back the memory of at most `most` stacks that have not been needed since the last call, but of `keep`. */
+void stack_pool_cool(struct stack_pool *pool, size_t keep, size_t most);
 
 /* A stack, not zeroed. NULL: out of memory or address space. */
 struct stack *stack_get(struct stack_pool *pool);

@@ -183,10 +183,38 @@ struct task *task_ref(struct task *task)
     return task;
 }
 
+#define STACKS_KEPT 64u    /* with their memory, while they are free */
+#define STACKS_COOLED 256u /* at once: some 300 microseconds */
+#define COOLING_PERIOD 1000000u
+
+static void on_cooling(struct timer *timer);
+
+static void cool_later(struct loop *loop)
+{
+    loop->cooling.fn = on_cooling;
+    int rc = timer_set(loop, &loop->cooling, COOLING_PERIOD);
+    (void)rc; /* no memory for a timer: the next stack that returns tries again */
+}
+
+/* What a burst of tasks took goes back little by little. */
+static void on_cooling(struct timer *timer)
+{
+    struct loop *loop = LIST_ENTRY(timer, struct loop, cooling);
+    stack_pool_cool(&loop->stacks, STACKS_KEPT, STACKS_COOLED);
+    if (loop->stacks.free_count > STACKS_KEPT) {
+        cool_later(loop);
+    }
+}
+
 void task_unref(struct task *task)
 {
-    if (task && --task->refs == 0) {
-        stack_put(task->stack);
+    if (!task || --task->refs) {
+        return;
+    }
+    struct loop *loop = task->loop;
+    stack_put(task->stack);
+    if (loop->stacks.free_count > STACKS_KEPT && !loop->cooling.index) {
+        cool_later(loop);
     }
 }
 

@@ -2,6 +2,8 @@
 /* Every allocation fails in turn: the call returns CASGI_ENOMEM, nothing leaks, and the next attempt works. */
 #include "support.h"
 
+#include "casgi/group.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -188,6 +190,62 @@ static void test_memory__after_warm_up_nothing_is_allocated(void **state)
     assert_int_equal(task_count(*state), 0);
 }
 
+static int counter;
+
+static int count_up(void *arg)
+{
+    (void)arg;
+    return ++counter ? 0 : 1;
+}
+
+/* Whatever fails, gather joins what it could start, and says so. */
+static int gather_without_memory(void *arg)
+{
+    casgi_work_t works[40];
+    for (int i = 0; i < 40; i++) {
+        works[i] = (casgi_work_t)CASGI_WORK(count_up, NULL);
+    }
+    counter = 0;
+    fail_next(*(int *)arg);
+    int rc = casgi_gather(works, 40, CASGI_GATHER_ALL);
+    fail_next(0);
+    for (int i = 0; i < 40; i++) {
+        assert_true(works[i].result == 0 || works[i].result == CASGI_ENOMEM);
+        counter -= works[i].result == 0;
+    }
+    assert_int_equal(counter, 0);
+    return rc;
+}
+
+static void test_memory__a_gather_that_cannot_start_all_joins_what_it_started(void **state)
+{
+    int failures = 0, rc = 1;
+    for (int which = 1; rc && which < 100; which++) {
+        assert_int_equal(setup_loop(state), 0); /* one whose pools are cold */
+        rc = run_task(*state, gather_without_memory, &which);
+        assert_true(rc == 0 || rc == CASGI_ENOMEM);
+        failures += rc != 0;
+        assert_int_equal(teardown_loop(state), 0);
+    }
+    assert_true(failures >= 3);
+}
+
+static const char key;
+
+static int local_without_memory(void *arg)
+{
+    (void)arg;
+    fail_next(1);
+    int rc = casgi_local_set(&key, "x");
+    fail_next(0);
+    return casgi_local_get(&key) ? 0 : rc;
+}
+
+static void test_memory__a_value_that_cannot_be_set_says_so(void **state)
+{
+    assert_int_equal(run_task(*state, local_without_memory, NULL), CASGI_ENOMEM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +256,8 @@ int main(void)
         LOOP_TEST(test_memory__a_sleep_that_cannot_begin_says_so),
         LOOP_TEST(test_memory__a_waiter_that_cannot_be_made_says_so),
         LOOP_TEST(test_memory__a_defer_that_fails_registers_nothing),
+        cmocka_unit_test(test_memory__a_gather_that_cannot_start_all_joins_what_it_started),
+        LOOP_TEST(test_memory__a_value_that_cannot_be_set_says_so),
         LOOP_TEST(test_memory__after_warm_up_nothing_is_allocated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -335,7 +335,7 @@ static void test_soak__a_million_operations_on_the_fake_clock(void **state)
     assert_int_equal(holders + inside, 0);
     assert_int_equal(deferred, 0);
     assert_int_equal(put_count - got_count, (long)casgi_queue_count(&queue));
-    assert_int_equal(loop->timers.count, 0);
+    assert_int_equal(loop->timers.count, loop->cooling.index != 0);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(casgi_semaphore_try(&semaphore), 0);
     }

@@ -106,6 +106,62 @@ static void test_stack__a_deep_frame_that_skips_the_watermark_is_found_in_the_en
     stack_put(stack);
 }
 
+/* ---- what a burst took ---- */
+
+static void test_stack__what_was_not_needed_since_the_last_time_is_cooled(void **state)
+{
+    struct stack *all[10];
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        all[i] = stack_get(&pool);
+    }
+    char *coldest = all[0]->low, *hottest = all[9]->low;
+    for (int i = 0; i < 10; i++) {
+        memset(all[i]->low + pool.size - 8192, 1, 100);
+        stack_put(all[i]);
+    }
+    stack_pool_cool(&pool, 4, 100); /* all were in use meanwhile */
+    assert_int_equal(pool.free_count, 10);
+    stack_pool_cool(&pool, 4, 100);
+    assert_int_equal(pool.free_count, 4);
+    assert_false(resident(coldest + pool.size - 8192));
+    assert_true(resident(hottest + pool.size - 8192));
+}
+
+static void test_stack__a_cold_one_is_used_before_a_new_one(void **state)
+{
+    struct stack *first = stack_get(&pool), *second = stack_get(&pool);
+    char *low = first->low;
+    int guard = first->guard;
+    (void)state;
+    stack_put(first);
+    stack_pool_cool(&pool, 0, 100);
+    stack_pool_cool(&pool, 0, 100);
+    assert_int_equal(pool.free_count, 0);
+    first = stack_get(&pool);
+    assert_ptr_equal(first->low, low);
+    assert_int_equal(first->guard, guard);
+    assert_ptr_equal(first->pool, &pool);
+    memset(first->low, 1, stack_usable(first));
+    stack_put(first);
+    stack_put(second);
+}
+
+static void test_stack__only_so_many_are_cooled_at_once(void **state)
+{
+    struct stack *all[10];
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        all[i] = stack_get(&pool);
+    }
+    for (int i = 0; i < 10; i++) {
+        stack_put(all[i]);
+    }
+    stack_pool_cool(&pool, 0, 3);
+    stack_pool_cool(&pool, 0, 3);
+    assert_int_equal(pool.free_count, 7);
+}
+
 /* ---- guards ---- */
 
 static void test_stack__the_guard_lies_below(void **state)
@@ -163,6 +219,9 @@ int main(void)
         STACK_TEST(test_stack__used_deep_gives_its_pages_back),
         STACK_TEST(test_stack__used_a_little_keeps_its_pages),
         STACK_TEST(test_stack__a_deep_frame_that_skips_the_watermark_is_found_in_the_end),
+        STACK_TEST(test_stack__what_was_not_needed_since_the_last_time_is_cooled),
+        STACK_TEST(test_stack__a_cold_one_is_used_before_a_new_one),
+        STACK_TEST(test_stack__only_so_many_are_cooled_at_once),
         STACK_TEST(test_stack__the_guard_lies_below),
         STACK_TEST(test_stack__guards_by_mprotect_where_markers_do_not_exist),
         STACK_TEST(test_stack__guards_by_a_canary_when_mappings_run_out),

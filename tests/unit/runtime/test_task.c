@@ -1,3 +1,4 @@
+#include "runtime/internal.h"
 #include "support.h"
 
 #include <pthread.h>
@@ -441,6 +442,23 @@ static void test_task__for_each_sees_every_task(void **state)
     settle(*state);
 }
 
+static size_t memory_of_stacks(struct loop *loop)
+{
+    return loop->stacks.free_count;
+}
+
+static void test_task__the_stacks_of_a_burst_give_their_memory_back(void **state)
+{
+    int over = 0;
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(task_start(*state, sleep_100, &over, NULL, NULL), 0);
+    }
+    loop_advance(*state, 100000);
+    assert_int_equal(memory_of_stacks(*state), 1000);
+    loop_advance(*state, 10000000);
+    assert_int_equal(memory_of_stacks(*state), 64);
+}
+
 /* ---- the dump ---- */
 
 static void test_task__print_says_what_it_waits_for_since_when_and_for_whom(void **state)
@@ -486,6 +504,7 @@ int main(void)
         LOOP_TEST(test_task__may_have_a_larger_stack),
         LOOP_TEST(test_task__what_it_allocates_is_freed_at_its_end),
         LOOP_TEST(test_task__for_each_sees_every_task),
+        LOOP_TEST(test_task__the_stacks_of_a_burst_give_their_memory_back),
         LOOP_TEST(test_task__print_says_what_it_waits_for_since_when_and_for_whom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
