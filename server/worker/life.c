@@ -48,7 +48,9 @@ void worker_on_deadline(struct timer *timer)
     worker->cancelled = true;
     if (worker->phase == PHASE_CLOSING) {
         log_print(CASGI_LOG_ERROR, "The application's shutdown takes too long and is cancelled");
-        lifespan_cancel(worker->lifespan);
+        if (worker->lifespan) {
+            lifespan_cancel(worker->lifespan);
+        }
     } else {
         log_print(CASGI_LOG_ERROR, "Cancel %u running task(s), timeout graceful shutdown exceeded",
                   cancel_requests(worker));
@@ -100,6 +102,7 @@ static void drain(struct worker *worker)
 {
     int level = worker->handover ? CASGI_LOG_DEBUG : CASGI_LOG_INFO; /* a change of workers is no news */
     worker->phase = PHASE_DRAINING;
+    log_gather(false);
     log_print(level, "Shutting down");
     stop_accepting(worker);
     set_deadline(worker, worker->config->timeout_graceful_shutdown);
@@ -118,7 +121,9 @@ void worker_stop(struct worker *worker)
         drain(worker);
     } else if (worker->phase == PHASE_STARTING) {
         worker->phase = PHASE_CLOSING;
-        log_print(CASGI_LOG_INFO, "Shutting down");
+        if (!worker->exit_code) {
+            log_print(CASGI_LOG_INFO, "Shutting down");
+        }
         set_deadline(worker, worker->config->timeout_cleanup);
         worker_check(worker);
     }

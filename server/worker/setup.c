@@ -160,7 +160,6 @@ static int make_loop(struct worker *worker)
                                           .cleanup_us = worker->config->timeout_cleanup };
     int rc = loop_new(&options, &worker->loop);
     if (!rc) {
-        log_gather(true);
         rc = crash_install();
     }
     if (!rc) {
@@ -244,6 +243,5 @@ void worker_tear_down(struct worker *worker)
     free_headers(worker);
     timer_clear(worker->loop, &worker->deadline);
     timer_clear(worker->loop, &worker->recheck);
-    log_gather(false);
     loop_free(worker->loop);
 }

@@ -54,6 +54,7 @@ static void serve(struct worker *worker)
     worker->phase = PHASE_SERVING;
     worker->started = true;
     announce(worker);
+    log_gather(true); /* from here on lines come in numbers */
     orders_report(worker->orders, CONTROL_READY, worker->options->generation);
 }
 
@@ -62,6 +63,17 @@ static void serve(struct worker *worker)
 bool worker_is_quiet(const struct worker *worker)
 {
     return worker->options->placeholder || worker->config->lifespan == CONFIG_LIFESPAN_OFF;
+}
+
+static void startup_failed(struct worker *worker, const char *message)
+{
+    casgi_error_t error;
+    (void)error_set(&error, CASGI_EFAILED, "Application startup failed: %s", message);
+    fail(worker, WORKER_EXIT_START, error.message);
+    if (!worker->orders) {
+        log_print(CASGI_LOG_ERROR, "Application startup failed. Exiting.");
+    }
+    worker_stop(worker);
 }
 
 static void on_started(void *data, int code, const char *message)
@@ -73,11 +85,8 @@ static void on_started(void *data, int code, const char *message)
         return;
     }
     if (code) {
-        casgi_error_t error;
-        (void)error_set(&error, code, "Application startup failed: %s. Exiting.", message ? message : error_text(code));
         worker->lifespan_over = true;
-        fail(worker, WORKER_EXIT_START, error.message);
-        worker_stop(worker);
+        startup_failed(worker, message ? message : error_text(code));
         return;
     }
     if (!worker_is_quiet(worker)) {
@@ -151,14 +160,15 @@ int worker_run(const struct worker_options *options)
     struct worker worker;
     casgi_error_t error;
     init(&worker, options);
-    log_print(CASGI_LOG_INFO, "Started server process [%d]", (int)getpid());
+    const int level = options->placeholder ? CASGI_LOG_DEBUG : CASGI_LOG_INFO;
+    log_print(level, "Started server process [%d]", (int)getpid());
     int exit_code = worker_set_up(&worker, &error);
     if (exit_code) {
         fail(&worker, exit_code, error.message);
     } else {
         start_lifespan(&worker);
         loop_run(worker.loop);
-        log_print(CASGI_LOG_INFO, "Finished server process [%d]", (int)getpid());
+        log_print(level, "Finished server process [%d]", (int)getpid());
     }
     worker_tear_down(&worker);
     log_finish();

@@ -469,7 +469,8 @@ class UnderLoad(Case):
         return [truncated, missing, fails, crashes]
 
     def test_no_request_is_lost(self):
-        good = [self.module(f"good{i}", answer(f"good {i}")) for i in range(2)]
+        waits = "int rc = casgi_sleep(2); if (rc) { return rc; }"  # so that some requests run when the worker changes
+        good = [self.module(f"good{i}", answer(f"good {i}", inside=waits if i else "")) for i in range(2)]
         broken = self.broken_modules()
         app = self.path("app.so")
         save(good[1], app)
