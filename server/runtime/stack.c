@@ -13,6 +13,7 @@
 #ifndef VALGRIND_STACK_REGISTER
 #define VALGRIND_STACK_REGISTER(start, end) 0
 #define VALGRIND_STACK_DEREGISTER(id) ((void)(id))
+#define RUNNING_ON_VALGRIND 0
 #define VALGRIND_MAKE_MEM_DEFINED(from, size) ((void)(from), (void)(size))
 #endif
 
@@ -29,7 +30,7 @@ WEAK void __lsan_unregister_root_region(const void *from, size_t size);
 #define REGION_FIRST_SLOTS 16u
 #define COLOURS 16u
 #define COLOUR_STEP 64u
-#define WATERMARK_WORDS 8u /* one line of the cache */
+#define LINE_SIZE (8u * sizeof(uintptr_t))
 
 /* What is to be known of a stack whose header is gone with its memory. */
 struct stack_cold {
@@ -59,6 +60,7 @@ void stack_pool_init(struct stack_pool *pool, size_t size, size_t owner_size)
         .size = (size + page - 1) / page * page,
         .owner_size = (owner_size + 15) & ~(size_t)15,
     };
+    pool->on_valgrind = RUNNING_ON_VALGRIND;
     list_init(&pool->free);
 }
 
@@ -249,13 +251,11 @@ void stack_pool_cool(struct stack_pool *pool, size_t keep, size_t most)
     pool->least_free = pool->free_count;
 }
 
-static bool all_zero(const uintptr_t *words, size_t count)
+/* One line of the cache; written out, as it stands on the path of every task. */
+static inline bool all_zero(const char *line)
 {
-    uintptr_t any = 0;
-    for (size_t i = 0; i < count; i++) {
-        any |= words[i];
-    }
-    return any == 0;
+    const uintptr_t *w = (const uintptr_t *)(const void *)line;
+    return (w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7]) == 0;
 }
 
 /* Memory that was never touched, or was given back, reads as zeros. */
@@ -265,23 +265,24 @@ __attribute__((no_sanitize("address"))) void stack_trim(struct stack *stack)
     if (mark <= stack->low) {
         return;
     }
-    VALGRIND_MAKE_MEM_DEFINED(mark, WATERMARK_WORDS * sizeof(uintptr_t)); /* it takes what frames left for gone */
+    if (stack->pool->on_valgrind) {
+        VALGRIND_MAKE_MEM_DEFINED(mark, LINE_SIZE); /* it takes what frames left for gone */
+    }
     /* A deep frame can skip the watermark's line: every 256th time the pages go unasked. */
-    if (++stack->puts && all_zero((const uintptr_t *)(const void *)mark, WATERMARK_WORDS)) {
+    if (++stack->puts && all_zero(mark)) {
         return;
     }
-    (void)madvise(stack->low, (size_t)(mark - stack->low) + sizeof(uintptr_t) * WATERMARK_WORDS, MADV_DONTNEED);
+    (void)madvise(stack->low, (size_t)(mark - stack->low) + LINE_SIZE, MADV_DONTNEED);
 }
 
 bool stack_canary_dead(const struct stack *stack)
 {
     for (size_t at = 256; at <= STACK_GUARD_SIZE / 4; at *= 2) {
-        const char *line = stack->low - at;
-        if (!all_zero((const uintptr_t *)(const void *)line, WATERMARK_WORDS)) {
+        if (!all_zero(stack->low - at)) {
             return true;
         }
     }
-    return !all_zero((const uintptr_t *)(const void *)(stack->low - 64), WATERMARK_WORDS);
+    return !all_zero(stack->low - LINE_SIZE);
 }
 
 void stack_pool_release(struct stack_pool *pool)

@@ -51,6 +51,7 @@ struct stack_pool {
     struct stack_region *regions; /* newest first; the newest is carved */
     size_t size;                  /* usable bytes of one, owner and header included */
     size_t owner_size;
+    bool on_valgrind;
     enum stack_guard guard; /* the best kind that works here; forced by tests */
     size_t protected;       /* guards of the PROTECT kind */
     size_t protect_budget;  /* how many the process may have; 0: not read yet */
