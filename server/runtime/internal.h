@@ -71,6 +71,7 @@ struct loop {
     uv_check_t check;
     uv_idle_t idle; /* active while tasks are ready: then the poll does not wait */
     uv_async_t async;
+    uv_timer_t log_retry;
     uv_timer_t alarm;   /* rings when the first timer of the heap is due */
     uint64_t alarm_due; /* UINT64_MAX: not set */
 

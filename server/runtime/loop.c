@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define LOG_RETRY_MS 100u
 #define FAKE_START 1000000u /* the fake clock does not begin at 0, which means "off" */
 
 _Thread_local struct loop *loop_of_thread;
@@ -153,13 +154,28 @@ static void set_idle(struct loop *loop)
     }
 }
 
+/* Its turn of the loop flushes the log. */
+static void on_log_due(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+/* What a full pipe left is tried again before long, also when nothing else happens. */
+static void flush_log(struct loop *loop)
+{
+    log_flush();
+    if (log_pending() && !uv_is_active((uv_handle_t *)&loop->log_retry)) {
+        (void)uv_timer_start(&loop->log_retry, on_log_due, LOG_RETRY_MS, 0);
+    }
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
     uint64_t before = loop->resumes;
     run_batch(loop);
     set_idle(loop);
-    log_flush();
+    flush_log(loop);
     if (loop->resumes != before && loop->alarm_due != UINT64_MAX) {
         uv_update_time(&loop->uv); /* else the poll would wait longer by the time the tasks took */
     }
@@ -214,6 +230,7 @@ static int open_handles(struct loop *loop)
     (void)uv_check_init(&loop->uv, &loop->check);
     (void)uv_idle_init(&loop->uv, &loop->idle);
     (void)uv_timer_init(&loop->uv, &loop->alarm);
+    (void)uv_timer_init(&loop->uv, &loop->log_retry);
     loop->async.data = loop->prepare.data = loop->check.data = loop->alarm.data = loop;
     (void)uv_prepare_start(&loop->prepare, on_prepare);
     (void)uv_check_start(&loop->check, on_check);
@@ -222,13 +239,15 @@ static int open_handles(struct loop *loop)
     uv_unref((uv_handle_t *)&loop->check);
     uv_unref((uv_handle_t *)&loop->idle);
     uv_unref((uv_handle_t *)&loop->alarm);
+    uv_unref((uv_handle_t *)&loop->log_retry);
     return 0;
 }
 
 static void close_handles(struct loop *loop)
 {
-    uv_handle_t *handles[] = { (uv_handle_t *)&loop->async, (uv_handle_t *)&loop->prepare, (uv_handle_t *)&loop->check,
-                               (uv_handle_t *)&loop->idle, (uv_handle_t *)&loop->alarm };
+    uv_handle_t *handles[] = { (uv_handle_t *)&loop->async, (uv_handle_t *)&loop->prepare,
+                               (uv_handle_t *)&loop->check, (uv_handle_t *)&loop->idle,
+                               (uv_handle_t *)&loop->alarm, (uv_handle_t *)&loop->log_retry };
     for (size_t i = 0; i < sizeof(handles) / sizeof(*handles); i++) {
         uv_close(handles[i], NULL);
     }

@@ -119,6 +119,22 @@ class Descriptors(support.TestCase):
     def test_closed_descriptors(self):
         self.ask(self.serve(subprocess.DEVNULL, subprocess.DEVNULL, "<&- >&- 2>&-"))
 
+    def test_an_idle_server_writes_what_a_full_pipe_held_back(self):
+        process = self.serve(subprocess.PIPE, subprocess.DEVNULL)
+        connection = UnixConnection(self.socket)
+        for number in range(200): # more than a pipe holds, less than the buffer before it
+            connection.request("GET", f"/{number}?" + "q" * 600)
+            connection.getresponse().read()
+        connection.close()
+        lines = []
+        reader = threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True)
+        reader.start()
+        support.wait_until(lambda: any(b'"GET /199?' in line for line in list(lines)), "the last line")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(0, process.wait(support.PATIENCE))
+        reader.join(support.PATIENCE)
+        process.stdout.close()
+
     def test_lines_lost_are_told_when_the_pipe_is_read_again(self):
         process = self.serve(subprocess.DEVNULL, subprocess.PIPE)
         connection = UnixConnection(self.socket)
