@@ -6,6 +6,7 @@
 #include "module/resolve.h"
 #include "runtime/fdwatch.h"
 #include "runtime/file.h"
+#include "runtime/process.h"
 #include "runtime/socket.h"
 #include "runtime/sync.h"
 #include "runtime/task.h"
@@ -47,6 +48,7 @@ static const struct {
     { "casgi.fd/1", &fd_interface, offsetof(casgi_imports_t, fd) },
     { "casgi.files/1", &files_interface, offsetof(casgi_imports_t, files) },
     { "casgi.net/1", &net_interface, offsetof(casgi_imports_t, net) },
+    { "casgi.process/1", &process_interface, offsetof(casgi_imports_t, process) },
     { "casgi.sync/1", &sync_interface, offsetof(casgi_imports_t, sync) },
 };
 

@@ -2,6 +2,7 @@
 
 #include "runtime/fdwatch.h"
 #include "runtime/file.h"
+#include "runtime/process.h"
 #include "runtime/socket.h"
 #include "runtime/threads.h"
 
@@ -64,6 +65,7 @@ int setup_world(void **state)
     casgi_imports_.fd = &fd_interface;
     casgi_imports_.files = &files_interface;
     casgi_imports_.net = &net_interface;
+    casgi_imports_.process = &process_interface;
     *state = world.loop;
     return 0;
 }
