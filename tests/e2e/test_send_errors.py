@@ -22,7 +22,7 @@ class Case(Scripted):
 
     def assert_logged_once(self, begin, why):
         self.server.wait_log(rf'"GET /{self.name}.* (500|200) ', begin) # the access line is the later one
-        errors = [line for line in self.server.log[begin:] if "ERROR:" in line]
+        errors = [line for line in self.server.log[begin:] if "ERROR:" in line and f'"GET /{self.name}"' in line]
         self.assertEqual(len(errors), 1, errors)
         self.assertRegex(errors[0], rf'ERROR: +\[[0-9a-f]+\] "GET /{self.name}" failed: .*{why}')
 
@@ -175,7 +175,7 @@ class Fields(Case):
 class Departed(Case):
     def assert_no_error(self, begin):
         self.server.wait_log(rf'"GET /{self.name}.* 499 ', begin)
-        self.assertEqual([line for line in self.server.log[begin:] if "ERROR:" in line], [])
+        self.assertEqual([line for line in self.server.log[begin:] if "ERROR:" in line and f'"GET /{self.name}"' in line], [])
 
     def test_sends_to_a_client_that_left_fail_and_are_no_error_of_the_application(self): # B70
         for result in ("result:EDISCONNECTED", "result:"):

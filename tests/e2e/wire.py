@@ -1,6 +1,7 @@
 """HTTP/1.1 as it is on the wire: a client that sends what it is told and reads responses strictly. It never retries and
 never mends anything: a byte out of place fails the test."""
 
+import errno
 import socket
 import time
 
@@ -50,7 +51,11 @@ class Connection:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) if family != socket.AF_UNIX else None
         self.sock.settimeout(support.PATIENCE)
-        self.sock.connect(address or ("127.0.0.1", server.port))
+        try:
+            self.sock.connect(address or ("127.0.0.1", server.port))
+        except OSError:
+            self.sock.close()
+            raise
         self.data = b""  # received, not yet used
 
     def __enter__(self):
@@ -68,7 +73,11 @@ class Connection:
 
     def finish(self):
         """Says that nothing more is sent (FIN)."""
-        self.sock.shutdown(socket.SHUT_WR)
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
         return self
 
     def reset(self):
@@ -153,9 +162,10 @@ class Connection:
         return taken
 
     def ended(self):
-        """How the server ended the connection, without another byte: "closed" or "reset"."""
+        """How the server ended the connection, without another byte: "closed" or "reset". Ends our side as well."""
         try:
             data = self.rest()
+            self.finish()
         except ConnectionResetError:
             return "reset"
         if data:
