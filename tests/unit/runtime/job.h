@@ -11,10 +11,10 @@ struct job {
 };
 
 /* Tells "word"; "-word" when cancelled, "!word" after a deadline. */
-int do_job(void *job);
+int do_job(void *arg); /* a struct job */
 
 /* Refuses the first cancellation and goes on for as long again. */
-int refuse(void *job);
+int refuse(void *arg);
 
 extern struct job a, b, c, bad, slow;
 
