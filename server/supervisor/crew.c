@@ -8,6 +8,7 @@
 #include "supervisor/clock.h"
 #include "supervisor/spawn.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,16 @@ static char **make_environment(char *const *environment, char **out_variable)
     return copy;
 }
 
+/* This program: by its path, which debuggers and valgrind want; where another was installed over it since, by the file
+ * that still runs. Borrowed until the next call. */
+static const char *this_program(void)
+{
+    static char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    path[length > 0 ? length : 0] = '\0';
+    return access(path, X_OK) == 0 ? path : "/proc/self/exe"; /* "PATH (deleted)" is not there */
+}
+
 static int spawn_worker(const struct crew *crew, int control, pid_t *out_pid)
 {
     char *variable;
@@ -54,7 +65,7 @@ static int spawn_worker(const struct crew *crew, int control, pid_t *out_pid)
         return CASGI_ENOMEM;
     }
     const struct spawn_options options = {
-        .argv = crew->argv, .file = "/proc/self/exe", .environment = environment, .control = control, .output = -1
+        .argv = crew->argv, .file = this_program(), .environment = environment, .control = control, .output = -1
     };
     int rc = spawn_program(&options, out_pid);
     free(environment);
