@@ -42,7 +42,7 @@ static bool next_event(struct exchange *ex, casgi_event_t *out_event)
         give_chunk(ex, out_event);
     } else if (in->state == INBOUND_COMPLETE && !in->last_given) {
         give_body(in, (casgi_str_t)CASGI_STR(""), out_event);
-    } else if (in->last_given && in->departed) {
+    } else if (in->departed) {
         give_disconnect(out_event);
     } else {
         return false;

@@ -213,6 +213,8 @@ static void test_gone__after_the_response_it_changes_nothing(void **state)
     struct fixture *f = *state;
     f->host.app_flags |= CASGI_APP_CANCEL_ON_DISCONNECT;
     exchange_gone(fixture_get(f, respond_and_wait), true);
+    fixture_run(f);
+    assert_int_equal(task_count(f->loop), 1); /* not cancelled */
     wake(f);
     assert_int_equal(f->rc[0], 0);
     assert_int_equal(f->record.status, 200);
@@ -293,6 +295,24 @@ static void test_body_failed__response_in_the_midst_is_cut_without_blame(void **
     assert_string_equal(f->record.why, "bad chunk");
 }
 
+HANDLER(stream_until_gone_and_fail)
+{
+    (void)scope;
+    fixture_start(send, 200, NULL);
+    fixture_body_event(send, "half", true);
+    (void)on_receive_until_gone(f, receive);
+    return CASGI_EFAILED;
+}
+
+static void test_body_failed__failure_of_the_handler_is_still_its_own(void **state)
+{
+    struct fixture *f = *state;
+    exchange_body_failed(fixture_post(f, stream_until_gone_and_fail), 400, "bad chunk");
+    fixture_run(f);
+    assert_int_equal(f->driver.aborts, 1);
+    assert_true(f->record.failed);
+}
+
 /* ---- the server stops the handler ---- */
 
 static void test_cancel__stopped_handler_without_an_answer_is_a_503(void **state)
@@ -365,6 +385,7 @@ int main(void)
         FIXTURE_TEST(test_body_failed__handler_without_an_answer_gives_the_status),
         FIXTURE_TEST(test_body_failed__handler_may_answer_by_itself),
         FIXTURE_TEST(test_body_failed__response_in_the_midst_is_cut_without_blame),
+        FIXTURE_TEST(test_body_failed__failure_of_the_handler_is_still_its_own),
         FIXTURE_TEST(test_cancel__stopped_handler_without_an_answer_is_a_503),
         FIXTURE_TEST(test_cancel__stopped_in_the_midst_is_cut),
         FIXTURE_TEST(test_cancel__stopped_after_the_response_is_whole),

@@ -1,6 +1,8 @@
 /* Fields that an application hands in, early hints, trailers. */
 #include "fixture.h"
 
+#include "base/httpchars.h"
+
 /* A handler whose start carries one field; rc[0] is what send said. */
 static casgi_header_t field;
 static int status = 200;
@@ -98,6 +100,40 @@ static void test_fields__head_above_a_mebibyte_is_refused(void **state)
     static char large[(1 << 20) + 1];
     memset(large, 'x', sizeof(large) - 1);
     assert_int_equal(start_with(*state, casgi_str("x"), casgi_str(large)), CASGI_EINVAL);
+}
+
+/* Names and values are looked at eight bytes at a time: every byte, in every place, of texts of many lengths. */
+
+HANDLER(try_field)
+{
+    (void)scope, (void)receive;
+    f->rc[0] = casgi_send_start(send, 200, &field, 1);
+    return casgi_respond(send, 200, "text/plain", "x");
+}
+
+static bool is_taken(struct fixture *f, casgi_str_t name, casgi_str_t value)
+{
+    field = (casgi_header_t){ name, value, { 0, 0 } };
+    fake_driver_init(&f->driver);
+    fixture_get(f, try_field);
+    return f->rc[0] == 0;
+}
+
+static void test_fields__every_byte_in_every_place_is_judged_as_the_rfc_says(void **state)
+{
+    static const size_t lengths[] = { 1, 3, 7, 8, 9, 12, 16, 17 };
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        for (size_t at = 0; at < lengths[i]; at++) {
+            for (int byte = 0; byte < 256; byte++) {
+                char text[32];
+                memset(text, 'm', lengths[i]);
+                text[at] = (char)byte;
+                casgi_str_t odd = { text, lengths[i] };
+                assert_int_equal(is_taken(*state, odd, casgi_str("v")), http_is_token(odd));
+                assert_int_equal(is_taken(*state, casgi_str("n"), odd), http_is_field_value(odd));
+            }
+        }
+    }
 }
 
 HANDLER(two_lengths)
@@ -351,6 +387,40 @@ static void test_trailers__are_dropped_for_a_client_that_does_not(void **state)
     assert_int_equal(f->driver.ends, 1);
 }
 
+static void test_trailers__never_go_to_http_1_0(void **state)
+{
+    struct fixture *f = *state;
+    struct exchange *ex = fixture_exchange(f, with_trailers, "GET", "/");
+    ex->scope.http_version = casgi_str("1.0");
+    ex->scope.headers = te;
+    ex->scope.header_count = 1;
+    assert_int_equal(exchange_begin(ex, true), 0);
+    assert_false(f->driver.has_trailers);
+    assert_int_equal(f->driver.ends, 1);
+}
+
+HANDLER(trailers_and_length)
+{
+    (void)scope, (void)receive;
+    casgi_header_t length = casgi_header("content-length", "4");
+    casgi_event_t event = CASGI_EVENT_INIT(CASGI_HTTP_RESPONSE_START);
+    event.http_response_start = (casgi_http_response_start_t){ &length, 1, 200, true };
+    (void)casgi_send(send, &event);
+    fixture_body_event(send, "body", false);
+    f->rc[0] = send_trailers(send, "x-one", "1", false);
+    return 0;
+}
+
+static void test_trailers__are_dropped_where_the_body_has_a_length(void **state)
+{
+    struct fixture *f = *state;
+    begin_with_te(f, trailers_and_length);
+    assert_false(f->driver.has_trailers);
+    assert_int_equal(f->driver.content_length, 4);
+    assert_int_equal(f->rc[0], 0);
+    assert_int_equal(f->driver.ends, 1);
+}
+
 HANDLER(unannounced_trailers)
 {
     (void)scope, (void)receive;
@@ -432,6 +502,7 @@ int main(void)
         FIXTURE_TEST(test_fields__empty_value_passes),
         FIXTURE_TEST(test_fields__bad_lengths_are_refused),
         FIXTURE_TEST(test_fields__head_above_a_mebibyte_is_refused),
+        FIXTURE_TEST(test_fields__every_byte_in_every_place_is_judged_as_the_rfc_says),
         FIXTURE_TEST(test_fields__two_lengths_are_refused),
         FIXTURE_TEST(test_fields__framing_of_the_application_is_dropped),
         FIXTURE_TEST(test_fields__connection_close_is_noted),
@@ -446,6 +517,8 @@ int main(void)
         FIXTURE_TEST(test_hints__driver_that_has_none_is_no_error),
         FIXTURE_TEST(test_trailers__follow_the_body_for_a_client_that_takes_them),
         FIXTURE_TEST(test_trailers__are_dropped_for_a_client_that_does_not),
+        FIXTURE_TEST(test_trailers__never_go_to_http_1_0),
+        FIXTURE_TEST(test_trailers__are_dropped_where_the_body_has_a_length),
         FIXTURE_TEST(test_trailers__without_an_announcement_are_refused),
         FIXTURE_TEST(test_trailers__announced_and_forgotten_are_cut),
         FIXTURE_TEST(test_trailers__what_frames_or_routes_is_refused),

@@ -114,7 +114,7 @@ static unsigned long allocations_of(struct fixture *f, handler_fn handler, const
         one_request(f, handler, body);
     }
     unsigned long before = allocations + frees;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 1000; i++) {
         one_request(f, handler, body);
     }
     return allocations + frees - before;

@@ -432,6 +432,22 @@ static void test_bodiless__head_may_send_a_length_without_a_body(void **state)
     assert_int_equal(f->driver.ends, 1);
 }
 
+HANDLER(head_with_nothing)
+{
+    (void)f, (void)scope, (void)receive;
+    fixture_start(send, 200, NULL);
+    return fixture_body_event(send, "", false);
+}
+
+static void test_bodiless__empty_body_to_a_head_tells_no_length(void **state)
+{
+    struct fixture *f = *state;
+    struct exchange *ex = fixture_exchange(f, head_with_nothing, "HEAD", "/");
+    assert_int_equal(exchange_begin(ex, true), 0);
+    assert_int_equal(f->driver.content_length, -1);
+    assert_int_equal(f->driver.ends, 1);
+}
+
 static void test_bodiless__head_streamed_is_whole(void **state)
 {
     struct fixture *f = *state;
@@ -607,6 +623,7 @@ int main(void)
         FIXTURE_TEST(test_length__first_event_refused_before_anything_left_may_be_corrected),
         FIXTURE_TEST(test_bodiless__head_keeps_the_length_and_drops_the_bytes),
         FIXTURE_TEST(test_bodiless__head_may_send_a_length_without_a_body),
+        FIXTURE_TEST(test_bodiless__empty_body_to_a_head_tells_no_length),
         FIXTURE_TEST(test_bodiless__head_streamed_is_whole),
         FIXTURE_TEST(test_bodiless__204_has_neither_body_nor_length),
         FIXTURE_TEST(test_bodiless__304_without_a_length_gets_none),

@@ -65,6 +65,63 @@ static void test_pair__queue_flows_as_the_peer_reads(void **state)
     assert_memory_equal(got, data, 250);
 }
 
+static void test_pair__corked_bytes_stay_behind_the_queue(void **state)
+{
+    struct fixture *f = *state;
+    char data[150], got[200];
+    size_t received = 0;
+    memset(data, 'q', sizeof(data));
+    struct iovec iov = { data, sizeof(data) };
+    assert_int_equal(stream_write(f->stream, &iov, 1), 0);
+    stream_cork(f->stream);
+    assert_null(stream_reserve(f->stream, 4));
+    assert_int_equal(write_text(f->stream, "tail"), 0);
+    received += (size_t)stream_recv(f->other, got, 100); /* there is room again */
+    assert_int_equal(stream_uncork(f->stream), 0);
+    for (int i = 0; i < 5; i++) {
+        ssize_t n = stream_recv(f->other, got + received, sizeof(got) - received);
+        received += n > 0 ? (size_t)n : 0;
+        turns(f, 2);
+    }
+    assert_int_equal(received, 154);
+    assert_memory_equal(got + 146, "qqqqtail", 8);
+}
+
+static void test_pair__batch_that_is_taken_in_part_is_sent_once(void **state)
+{
+    struct fixture *f = *state;
+    char large[9000], got[9100];
+    size_t received = 0;
+    memset(large, 'L', sizeof(large));
+    struct iovec fill = { large, 98 }, iov = { large, sizeof(large) };
+    assert_int_equal(stream_write(f->stream, &fill, 1), 0);
+    stream_cork(f->stream);
+    assert_int_equal(write_text(f->stream, "head"), 0); /* two bytes of it fit */
+    assert_int_equal(stream_write_some(f->stream, &iov, 1), 0);
+    assert_int_equal(stream_queued(f->stream), 2);
+    assert_int_equal(stream_uncork(f->stream), 0);
+    for (int i = 0; i < 5; i++) {
+        ssize_t n = stream_recv(f->other, got + received, sizeof(got) - received);
+        received += n > 0 ? (size_t)n : 0;
+        turns(f, 2);
+    }
+    assert_int_equal(received, 102);
+    assert_memory_equal(got + 98, "head", 4);
+}
+
+static void test_pair__shutdown_while_corked_follows_what_is_gathered(void **state)
+{
+    struct fixture *f = *state;
+    char got[8];
+    stream_cork(f->stream);
+    assert_int_equal(write_text(f->stream, "last"), 0);
+    assert_int_equal(stream_shutdown(f->stream), 0);
+    assert_int_equal(stream_recv(f->other, got, sizeof(got)), CASGI_EAGAIN);
+    assert_int_equal(stream_uncork(f->stream), 0);
+    assert_int_equal(stream_recv(f->other, got, sizeof(got)), 4);
+    assert_int_equal(stream_recv(f->other, got, sizeof(got)), 0);
+}
+
 static void test_pair__end_and_reset_differ(void **state)
 {
     struct fixture *f = *state;
@@ -107,6 +164,9 @@ int main(void)
         PAIR_TEST(test_pair__carries_bytes_both_ways),
         PAIR_TEST(test_pair__capacity_is_exact_and_room_is_told),
         PAIR_TEST(test_pair__queue_flows_as_the_peer_reads),
+        PAIR_TEST(test_pair__corked_bytes_stay_behind_the_queue),
+        PAIR_TEST(test_pair__batch_that_is_taken_in_part_is_sent_once),
+        PAIR_TEST(test_pair__shutdown_while_corked_follows_what_is_gathered),
         PAIR_TEST(test_pair__end_and_reset_differ),
         PAIR_TEST(test_pair__reset_is_an_error_at_once),
         PAIR_TEST(test_pair__reset_is_noticed_while_reading_is_off),
