@@ -65,7 +65,7 @@ static int greet(struct net *net)
 static int listen_connect_greet(void *arg)
 {
     struct net *net = arg;
-    casgi_task_t *acceptor;
+    casgi_task_t *acceptor = NULL;
     int rc = listen_on(net);
     rc = rc ? rc : casgi_create_task(accept_task, net, NULL, &acceptor);
     rc = rc ? rc : connect_to(net);
@@ -254,7 +254,7 @@ static void test_net__a_deadline_ends_a_connect(void **state)
 
 static int cancel_connect(void *arg)
 {
-    casgi_task_t *task;
+    casgi_task_t *task = NULL;
     int rc = casgi_create_task(connect_only, arg, NULL, &task);
     rc = rc ? rc : casgi_sleep(2);
     rc = rc ? rc : casgi_cancel(task);
@@ -405,7 +405,7 @@ static void test_net__a_stale_unix_socket_is_replaced(void **state)
 static int accept_under_close(void *arg)
 {
     struct net *net = arg;
-    casgi_task_t *acceptor;
+    casgi_task_t *acceptor = NULL;
     int rc = listen_on(net);
     rc = rc ? rc : casgi_create_task(accept_task, net, NULL, &acceptor);
     rc = rc ? rc : casgi_sleep(1);
@@ -422,7 +422,7 @@ static void test_net__closing_a_listener_ends_an_accept(void **state)
 static int cancel_accept(void *arg)
 {
     struct net *net = arg;
-    casgi_task_t *acceptor;
+    casgi_task_t *acceptor = NULL;
     int rc = listen_on(net);
     rc = rc ? rc : casgi_create_task(accept_task, net, NULL, &acceptor);
     rc = rc ? rc : casgi_sleep(1);
@@ -444,7 +444,7 @@ static void test_net__an_accept_can_be_cancelled(void **state)
 static int second_accept(void *arg)
 {
     struct net *net = arg;
-    casgi_task_t *acceptor;
+    casgi_task_t *acceptor = NULL;
     casgi_stream_t *stream;
     int rc = listen_on(net);
     rc = rc ? rc : casgi_create_task(accept_task, net, NULL, &acceptor);

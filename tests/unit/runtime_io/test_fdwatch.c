@@ -61,7 +61,7 @@ static int wait_a(void *arg)
 static int wait_then_put(void *arg)
 {
     struct pair *pair = arg;
-    casgi_task_t *task;
+    casgi_task_t *task = NULL;
     int rc = casgi_create_task(wait_a, pair, NULL, &task);
     rc = rc ? rc : casgi_sleep(1);
     rc = rc ? rc : put(pair->b) ? 0 : -100;
@@ -141,7 +141,7 @@ static int wait_writable(void *arg)
 static int read_and_write(void *arg)
 {
     struct pair *pair = arg;
-    casgi_task_t *reader, *writer;
+    casgi_task_t *reader = NULL, *writer = NULL;
     fill(pair->a);
     int rc = casgi_create_task(wait_a, pair, NULL, &reader);
     rc = rc ? rc : casgi_create_task(wait_writable, pair, NULL, &writer);
@@ -217,7 +217,7 @@ static void test_fd__a_number_may_mean_another_descriptor_at_the_next_wait(void 
 static int cancel_then_replace(void *arg)
 {
     struct pair *pair = arg;
-    casgi_task_t *task;
+    casgi_task_t *task = NULL;
     int copy = dup(pair->a), other = dup(pair->b); /* the first socket lives on behind the wait's back */
     int rc = casgi_create_task(wait_a, pair, NULL, &task);
     rc = rc ? rc : casgi_sleep(1);
@@ -269,7 +269,7 @@ static void test_fd__no_event_is_invalid(void **state)
 static int cancel_wait(void *arg)
 {
     struct pair *pair = arg;
-    casgi_task_t *task;
+    casgi_task_t *task = NULL;
     int rc = casgi_create_task(wait_a, pair, NULL, &task);
     rc = rc ? rc : casgi_sleep(1);
     rc = rc ? rc : casgi_cancel(task);
@@ -318,7 +318,7 @@ static void test_fd__a_deadline_ends_a_wait(void **state)
 static int cancel_the_writer(void *arg)
 {
     struct pair *pair = arg;
-    casgi_task_t *reader, *writer;
+    casgi_task_t *reader = NULL, *writer = NULL;
     fill(pair->a);
     int rc = casgi_create_task(wait_a, pair, NULL, &reader);
     rc = rc ? rc : casgi_create_task(wait_writable, pair, NULL, &writer);
@@ -375,7 +375,7 @@ static int read_task(void *arg)
 static int watch_and_read(void *arg)
 {
     struct watched *watched = arg;
-    casgi_task_t *task;
+    casgi_task_t *task = NULL;
     int rc = fd_watch_open(loop_current(), watched->pair.a, 0, &watched->watch);
     for (int i = 0; !rc && i < 20; i++) {
         rc = casgi_create_task(read_task, watched, NULL, &task);
@@ -397,7 +397,7 @@ static void test_fd_watch__each_new_byte_is_an_event(void **state)
 static int close_under_a_reader(void *arg)
 {
     struct watched *watched = arg;
-    casgi_task_t *task;
+    casgi_task_t *task = NULL;
     int rc = fd_watch_open(loop_current(), watched->pair.a, 0, &watched->watch);
     rc = rc ? rc : casgi_create_task(read_task, watched, NULL, &task);
     rc = rc ? rc : casgi_sleep(1);

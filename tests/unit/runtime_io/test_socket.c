@@ -368,9 +368,10 @@ static void test_stream__a_large_write_waits_for_the_reader(void **state)
 
 static int write_pieces(struct ends *ends)
 {
+    static const char letters[] = "abcdefghijklmnopqrst";
     casgi_str_t pieces[20];
     for (int i = 0; i < 20; i++) {
-        pieces[i] = (casgi_str_t){ "abcdefghijklmnopqrst" + i, i % 3 ? 1 : 0 };
+        pieces[i] = (casgi_str_t){ &letters[i], i % 3 ? 1 : 0 };
     }
     int rc = casgi_stream_write_pieces(ends->a, pieces, 20);
     return rc ? rc : read_b(ends);

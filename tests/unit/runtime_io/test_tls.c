@@ -1,4 +1,4 @@
-/* link: -lssl -lcrypto */
+/* link: -Wl,--no-as-needed -lssl -lcrypto */
 #include "support.h"
 
 #include "runtime/socket.h"
