@@ -27,6 +27,13 @@ static char *put_in_base(char *at, uint64_t number, unsigned base)
 
 char *http1_put_number(char *at, uint64_t number)
 {
+    if (number < 100) {
+        if (number >= 10) {
+            *at++ = (char)('0' + number / 10);
+        }
+        *at++ = (char)('0' + number % 10);
+        return at;
+    }
     return put_in_base(at, number, 10);
 }
 
