@@ -37,7 +37,8 @@ typedef struct casgi_spawn {
     const char *cwd;         /* NULL: the server's */
     uint32_t stdio[3];       /* enum casgi_stdio: of input, output, error */
     int32_t stdio_fd[3];
-    uint32_t grace_ms; /* when it is to end before its time: SIGTERM, and SIGKILL so much later; 0: SIGKILL at once */
+    uint32_t grace_ms; /* when it is to end before its time: SIGTERM to its group, and SIGKILL when it has ended, or so
+                          much later; 0: SIGKILL at once */
     uint32_t reserved0;
     uintptr_t reserved[9];
 } casgi_spawn_t;
