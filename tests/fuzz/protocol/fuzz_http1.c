@@ -151,6 +151,14 @@ static void check(bool good, const char *what)
     }
 }
 
+/* So that what is left at the end is a leak. */
+static void tear_down(void)
+{
+    http1_host_release(&host);
+    exchange_host_release(&exchanges);
+    loop_free(loop);
+}
+
 static void set_up(void)
 {
     const struct loop_options options = { .fake_clock = true };
@@ -170,6 +178,7 @@ static void set_up(void)
     };
     list_init(&connections);
     http1_host_init(&host, loop, 20000000, 75000000, 60000000);
+    check(atexit(tear_down) == 0, "no exit");
 }
 
 /* ---- one run ---- */
