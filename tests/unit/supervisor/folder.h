@@ -13,9 +13,9 @@ const char *folder(void);
 /* "NAME" in it; valid until the tenth call after this one. */
 const char *in_folder(const char *name);
 
-void write_file(const char *path, const char *text);
+void write_file(const char *name, const char *text);
 
 /* As editors save: another file takes the name. */
-void replace_file(const char *path, const char *text);
-void make_folder(const char *path);
-void remove_all(const char *path);
+void replace_file(const char *name, const char *text);
+void make_folder(const char *name);
+void remove_all(const char *name);
