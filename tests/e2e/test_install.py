@@ -70,7 +70,7 @@ class Install(support.TestCase):
 
     def test_the_cmake_package_makes_the_same_module(self):
         support.replace_file(os.path.join(self.folder, "CMakeLists.txt"), CMAKE_PROJECT)
-        self.shell("cmake -S . -B build && cmake --build build")
+        self.shell("cmake -G Ninja -S . -B build && cmake --build build")
         with support.Server("build/libmyapp.so", program=self.casgi, cwd=self.folder) as server:
             self.assertEqual(server.get()[2], b"mine")
 

@@ -9,15 +9,19 @@ TAKEN_AS_IT_IS = {"tests/bench/limit.c"}  # the yardstick: not written here, so 
 
 
 def files_of(root):
-    """Every file that is or could be committed, as a path relative to the root."""
-    listing = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                             capture_output=True, check=False)
-    if listing.returncode == 0:
-        paths = set(listing.stdout.decode().split("\0")) - {""}
-    else:
-        paths = {os.path.relpath(os.path.join(folder, name), root)
-                 for folder, _, names in os.walk(root) for name in names}
+    """Every file that is or could be committed, as a path relative to the root; in a tree without git, every file."""
+    paths = listed_by_git(root) or {os.path.relpath(os.path.join(folder, name), root)
+                                    for folder, _, names in os.walk(root) for name in names}
     return sorted(p for p in paths if not SKIPPED.search(p) and os.path.isfile(os.path.join(root, p)))
+
+
+def listed_by_git(root):
+    try:
+        listing = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                                 capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return set()
+    return set(listing.stdout.decode().split("\0")) - {""}
 
 
 def select(paths, *suffixes, under=""):
