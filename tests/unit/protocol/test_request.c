@@ -1,6 +1,7 @@
 /* Requests as bytes, and what the application sees of them: whole, split in two at every place, and byte by byte. */
 #include "wire.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct example {
@@ -191,6 +192,96 @@ static void test_request__a_body_that_is_there_comes_in_one_piece(void **state)
     assert_saw(w, "40000 ");
 }
 
+/* Notes the body's size and a sum in which every byte counts by its place. */
+static int app_sum(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    casgi_event_t event;
+    uint64_t sum = 0;
+    size_t size = 0;
+    (void)scope;
+    do {
+        int rc = casgi_receive(receive, &event);
+        if (rc || event.type != CASGI_HTTP_REQUEST) {
+            return rc ? rc : CASGI_EDISCONNECTED;
+        }
+        for (size_t i = 0; i < event.http_request.body.len; i++) {
+            sum = sum * 31 + (unsigned char)event.http_request.body.ptr[i];
+        }
+        size += event.http_request.body.len;
+    } while (event.http_request.more_body);
+    wire_note(wire_of(app), "%zu:%llx ", size, (unsigned long long)sum);
+    return casgi_respond(send, 200, "text/plain", "ok\n");
+}
+
+static char large[140000];
+
+static void fill_large(void)
+{
+    for (size_t i = 0; i < sizeof large; i++) {
+        large[i] = (char)(i * 7 + i / 256);
+    }
+}
+
+static void note_expected(char *out, size_t capacity, size_t size)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < size; i++) {
+        sum = sum * 31 + (unsigned char)large[i];
+    }
+    snprintf(out, capacity, "%zu:%llx 0:0 ", size, (unsigned long long)sum);
+}
+
+/* A request with `size` body bytes and a second one behind it, in one go. */
+static void check_size(struct wire *w, size_t size, size_t chunk)
+{
+    char text[128], expected[64];
+    note_expected(expected, sizeof expected, size);
+    wire_connect(w, app_sum);
+    if (chunk) {
+        wire_send(w, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 56);
+        for (size_t at = 0; at < size; at += chunk) {
+            size_t piece = chunk < size - at ? chunk : size - at;
+            wire_send(w, text, (size_t)snprintf(text, sizeof text, "%zx\r\n", piece));
+            wire_send(w, large + at, piece);
+            wire_send(w, "\r\n", 2);
+        }
+        wire_send(w, "0\r\n\r\n", 5);
+    } else {
+        wire_send(
+            w, text,
+            (size_t)snprintf(text, sizeof text, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", size));
+        wire_send(w, large, size);
+    }
+    wire_say(w, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_saw(w, expected);
+    assert_got(w, OK_KEPT OK_KEPT);
+}
+
+/* Around what one recv brings, and what a body buffer holds. */
+static void test_request__bodies_of_every_awkward_size_arrive(void **state)
+{
+    fill_large();
+    for (size_t size = 16384 - 70; size < 16384 + 10; size++) {
+        check_size(*state, size, 0);
+    }
+    for (size_t size = 65536 - 70; size < 65536 + 10; size += 3) {
+        check_size(*state, size, 0);
+    }
+    check_size(*state, sizeof large, 0);
+}
+
+static void test_request__chunks_of_every_awkward_size_arrive(void **state)
+{
+    fill_large();
+    for (size_t chunk = 1; chunk < sizeof large; chunk = chunk * 3 + 1) {
+        check_size(*state, chunk < 100 ? 2000 : sizeof large, chunk);
+    }
+    for (size_t size = 16384 - 70; size < 16384 + 10; size++) {
+        check_size(*state, size, sizeof large);
+    }
+    check_size(*state, sizeof large, sizeof large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +302,8 @@ int main(void)
         WIRE_TEST(test_request__scope_knows_both_ends),
         WIRE_TEST(test_request__large_body_arrives_whole),
         WIRE_TEST(test_request__a_body_that_is_there_comes_in_one_piece),
+        WIRE_TEST(test_request__bodies_of_every_awkward_size_arrive),
+        WIRE_TEST(test_request__chunks_of_every_awkward_size_arrive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
