@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define MILLISECOND UINT64_C(1000)
 #define SECOND UINT64_C(1000000)
@@ -231,6 +232,16 @@ void reload_compiler_exited(struct reload *reload, int wait_status)
 
 /* ---- saves ---- */
 
+/* As its author would write it: what lies below the current directory is named from there. */
+static const char *from_here(const char *path)
+{
+    char *here = getcwd(NULL, 0);
+    size_t size = here ? strlen(here) : 0;
+    bool below = size > 1 && strncmp(path, here, size) == 0 && path[size] == '/';
+    free(here);
+    return below ? path + size + 1 : path;
+}
+
 void reload_saved(struct reload *reload, const char *path)
 {
     uint64_t now = clock_now();
@@ -238,7 +249,7 @@ void reload_saved(struct reload *reload, const char *path)
         return;
     }
     if (!reload->due) {
-        log_print(CASGI_LOG_INFO, "%s: reloading", path ? path : "SIGHUP");
+        log_print(CASGI_LOG_INFO, "%s: reloading", path ? from_here(path) : "SIGHUP");
     }
     reload->saved_at = now;
     reload->writing = 0;
