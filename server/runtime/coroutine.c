@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <string.h>
 
 /* Boost.Context's C entry points (boost/context/detail/fcontext.hpp declares them for C++). */
@@ -150,12 +149,17 @@ void coroutine_switch(struct coroutine *from, struct coroutine *to)
     arrive(from, jump_fcontext(to->context, from));
 }
 
-_Noreturn void coroutine_leave(struct coroutine *from, struct coroutine *to)
+bool coroutine_can_rest(void)
+{
+    return !has_asan && !has_tsan;
+}
+
+void coroutine_rest(struct coroutine *from, struct coroutine *to)
 {
     if (__builtin_expect(observed, false)) {
-        tell_departure(from, to, true);
+        tell_departure(from, to, !coroutine_can_rest());
+        memset(from->cxx, 0, sizeof(from->cxx));
     }
     from->peer = to;
-    (void)jump_fcontext(to->context, from);
-    __builtin_trap();
+    arrive(from, jump_fcontext(to->context, from));
 }

@@ -3,6 +3,7 @@
  * [loop]. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define COROUTINE_CXX_MAX 2 /* C++ runtimes in one process: libstdc++ and libc++ */
@@ -32,15 +33,19 @@ void coroutine_setup(void);
 /* Looks for a C++ runtime among what `handle` (dlopen's; NULL: the program) brought. After each load of a module. */
 void coroutine_find_cxx(void *handle);
 
-/* Makes `self` run entry(arg) on the bytes [stack, stack + size) at the first switch to it. `entry` must not return: it
- * ends by coroutine_leave. */
+/* Makes `self` run entry(arg) on the bytes [stack, stack + size) at the first switch to it. `entry` never returns: when
+ * it is done it calls coroutine_rest. */
 void coroutine_init(struct coroutine *self, void *stack, size_t size, void (*entry)(void *arg), void *arg);
 
-/* After coroutine_leave, before its stack is used again. */
+/* Whether a coroutine that rests may simply be switched to again. Not so where a sanitizer must see a new one: there it
+ * is made anew by coroutine_init. */
+bool coroutine_can_rest(void);
+
+/* After its last coroutine_rest, before its stack is used otherwise. */
 void coroutine_release(struct coroutine *self);
 
 /* Goes on in `to`; returns when somebody switches back. */
 void coroutine_switch(struct coroutine *from, struct coroutine *to);
 
-/* The same for the last time: `from` is never switched to again. */
-_Noreturn void coroutine_leave(struct coroutine *from, struct coroutine *to);
+/* The same when `from` is done with what it had to do; returns if it is used again. */
+void coroutine_rest(struct coroutine *from, struct coroutine *to);

@@ -197,9 +197,9 @@ struct task_watch {
 
 /* Lives at the top of its own stack. */
 struct task {
+    struct coroutine co; /* first: it is kept when the next task takes the place */
     struct task *next_ready;
     struct loop *loop;
-    struct coroutine co;
     struct stack *stack;
     int (*fn)(void *arg);
     void *arg;

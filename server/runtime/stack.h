@@ -37,6 +37,7 @@ struct stack {
     uint32_t valgrind_id;
     uint8_t guard; /* enum stack_guard */
     uint8_t puts;  /* counts round */
+    bool used;     /* the owner's bytes and the top of the stack are as they were left; false: new, or all zeros */
 };
 
 /* Stacks of one size. */

@@ -39,14 +39,17 @@ static void wind_up(struct task *task)
     }
 }
 
+/* One task after another on the same stack: their structs lie at the same place. */
 static void run(void *arg)
 {
     struct task *task = arg;
-    int result = task->fn(task->arg);
-    wind_up(task);
-    task->result = result;
-    task->state = TASK_ENDED;
-    coroutine_leave(&task->co, &task->loop->self);
+    for (;;) {
+        int result = task->fn(task->arg);
+        wind_up(task);
+        task->result = result;
+        task->state = TASK_ENDED;
+        coroutine_rest(&task->co, &task->loop->self);
+    }
 }
 
 static void tell_watchers(struct task *task)
@@ -85,11 +88,8 @@ static void finish(struct task *task)
 
 /* ---- making ---- */
 
-static struct stack_pool *pool_of_size(struct loop *loop, size_t size)
+static struct stack_pool *larger_pool(struct loop *loop, size_t size)
 {
-    if (!size || size <= loop->stacks.size) {
-        return &loop->stacks;
-    }
     for (struct stack_pool *pool = loop->other_stacks; pool; pool = pool->next) {
         if (pool->size >= size && pool->size < size * 2) {
             return pool;
@@ -119,13 +119,15 @@ static void init_lists(struct task *task, struct task *parent)
 
 static struct task *make(struct loop *loop, int (*fn)(void *arg), void *arg, const struct task_options *options)
 {
-    struct stack_pool *pool = pool_of_size(loop, options->stack_size);
+    bool usual = options->stack_size <= loop->stacks.size;
+    struct stack_pool *pool = usual ? &loop->stacks : larger_pool(loop, options->stack_size);
     struct stack *stack = pool ? stack_get(pool) : NULL;
     if (!stack) {
         return NULL;
     }
     struct task *task = stack_owner(stack);
-    memset(task, 0, pool->owner_size); /* a size not known here: the library's memset beats the inlined one */
+    /* A size not known here: the library's memset beats the inlined one. */
+    memset((char *)task + sizeof(task->co), 0, pool->owner_size - sizeof(task->co));
     task->loop = loop;
     task->stack = stack;
     task->fn = fn;
@@ -140,7 +142,9 @@ static struct task *make(struct loop *loop, int (*fn)(void *arg), void *arg, con
     task->arena = options->arena ? options->arena : &task->own_arena;
     arena_init(&task->own_arena, &loop->arenas);
     init_lists(task, options->parent);
-    coroutine_init(&task->co, stack->low, stack_usable(stack), run, task);
+    if (!stack->used || !coroutine_can_rest()) {
+        coroutine_init(&task->co, stack->low, stack_usable(stack), run, task);
+    }
     return task;
 }
 
