@@ -64,8 +64,12 @@ void answer_begin(struct exchange *ex, int status)
     priv->answering = true;
     casgi_header_t *headers = arena_alloc(&ex->arena, (1 + response_spare(ex)) * sizeof(*headers));
     if (headers) {
+        const struct field_facts facts = {
+            .lengths = field_length_bit(type.name.len),
+            .lines = CASGI_STR("content-type: text/plain; charset=utf-8\r\n"),
+        };
         headers[0] = type;
-        response_set_fields(ex, headers, 1, (casgi_str_t){ NULL, 0 });
+        response_set_fields(ex, headers, 1, &facts);
     }
     int rc = headers ? ex->driver->head(ex, &priv->head) : CASGI_ENOMEM;
     if (rc) {

@@ -122,10 +122,11 @@ static inline bool is_plain_name(uint64_t word)
     return !(word & HIGHS) && ((letters | dashes) & HIGHS) == HIGHS;
 }
 
-/* Whether all eight are from space to "~". */
+/* Whether all eight are from space to "~". The lowest byte that is not sets its high bit in one of the three, whatever
+ * borrows and carries reach the others. */
 static inline bool is_plain_value(uint64_t word)
 {
-    return !(word & HIGHS) && ((word + ONES * 0x60) & ~(word + ONES) & HIGHS) == HIGHS;
+    return !(((word - ONES * ' ') | (word + ONES) | word) & HIGHS);
 }
 
 /* false: something else is there, or too little; `out` is then undefined. */
@@ -189,6 +190,7 @@ static const char *sort_out(const casgi_header_t *field, struct field_facts *fac
 {
     enum field_kind kind = kind_of(field->name);
     *out_keep = kind == FIELD_PLAIN;
+    facts->lengths |= field_length_bit(field->name.len);
     if (kind == FIELD_CONNECTION) {
         facts->close = facts->close || field_has_token(field->value, "close");
     } else if (kind == FIELD_CONTENT_LENGTH) {
@@ -219,6 +221,7 @@ int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, s
     size_t kept = 0;
     facts->content_length = -1;
     facts->close = false;
+    facts->lengths = 0;
     for (size_t i = 0; i < count; i++) {
         casgi_header_t *field = &headers[kept];
         bool keep = false;

@@ -20,6 +20,7 @@ static struct exchange_pools *pools_of(struct exchange_host *host)
         host->pools = calloc(1, sizeof(*host->pools));
         if (host->pools) {
             list_init(&host->pools->free);
+            host->pools->default_lengths = response_default_lengths(host);
         }
     }
     return host->pools;

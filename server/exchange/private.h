@@ -89,7 +89,8 @@ struct exchange_whole {
 };
 
 struct exchange_pools {
-    struct list free; /* exchange.node */
+    struct list free;         /* exchange.node */
+    uint64_t default_lengths; /* field_length_bit of each default field, and of the date */
     size_t count;
     struct chunk *chunks[CHUNK_CLASSES];
     size_t chunk_counts[CHUNK_CLASSES];
@@ -207,19 +208,27 @@ int response_start(struct exchange *ex, const casgi_http_response_start_t *start
 int response_trailers(struct exchange *ex, const casgi_http_response_trailers_t *trailers);
 int response_early_hint(struct exchange *ex, const casgi_http_response_early_hint_t *hint);
 
-/* false: HEAD, 204, 304. */
-bool response_allows_body(const struct exchange *ex, int status);
-
-/* Sets the head's fields: these and the server's own, for which there is room behind them (response_spare). */
-void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count, casgi_str_t lines);
-size_t response_spare(const struct exchange *ex);
-
 /* What the application's fields say beside what is sent on. */
 struct field_facts {
     int64_t content_length; /* -1: none */
     bool close;             /* connection: close */
+    uint64_t lengths;       /* field_length_bit of each name */
     casgi_str_t lines;      /* what is sent on, as it lies in memory: "name: value\r\n" for each */
 };
+
+/* false: HEAD, 204, 304. */
+bool response_allows_body(const struct exchange *ex, int status);
+
+/* Sets the head's fields: these and the server's own, for which there is room behind them (response_spare). */
+void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count, const struct field_facts *facts);
+size_t response_spare(const struct exchange *ex);
+uint64_t response_default_lengths(const struct exchange_host *host);
+
+/* Names are told apart by their lengths first. */
+static inline uint64_t field_length_bit(size_t length)
+{
+    return UINT64_C(1) << (length & 63);
+}
 
 /* Copies the application's fields, checked and in lower case, into the arena, with room for `extra` more behind them;
  * those of connection and framing are left out and told in *facts. 0; CASGI_EINVAL, with *out_why; CASGI_ENOMEM. */

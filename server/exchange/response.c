@@ -18,6 +18,8 @@ bool response_allows_body(const struct exchange *ex, int status)
 
 /* ---- fields of the server's own ---- */
 
+static const casgi_str_t date_name = CASGI_STR("date");
+
 static bool has_field(const casgi_header_t *headers, size_t count, casgi_str_t name)
 {
     for (size_t i = 0; i < count; i++) {
@@ -33,11 +35,19 @@ size_t response_spare(const struct exchange *ex)
     return ex->host->default_header_count + ex->host->date_header;
 }
 
+uint64_t response_default_lengths(const struct exchange_host *host)
+{
+    uint64_t lengths = host->date_header ? field_length_bit(date_name.len) : 0;
+    for (size_t i = 0; i < host->default_header_count; i++) {
+        lengths |= field_length_bit(host->default_headers[i].name.len);
+    }
+    return lengths;
+}
+
 /* Whether the application has none of the fields that the server adds. */
 static bool defaults_stand(const struct exchange_host *host, const casgi_header_t *headers, size_t count)
 {
-    static const casgi_str_t date = CASGI_STR("date");
-    if (host->date_header && has_field(headers, count, date)) {
+    if (host->date_header && has_field(headers, count, date_name)) {
         return false;
     }
     for (size_t i = 0; i < host->default_header_count; i++) {
@@ -52,10 +62,9 @@ static bool defaults_stand(const struct exchange_host *host, const casgi_header_
  * The date's text stays where it is, and tells a later date by the time it is sent. */
 static size_t merge_defaults(const struct exchange_host *host, casgi_header_t *headers, size_t count)
 {
-    static const casgi_str_t date = CASGI_STR("date");
     size_t used = count;
-    if (host->date_header && !has_field(headers, count, date)) {
-        headers[used++] = (casgi_header_t){ date, http_date(), { 0, 0 } };
+    if (host->date_header && !has_field(headers, count, date_name)) {
+        headers[used++] = (casgi_header_t){ date_name, http_date(), { 0, 0 } };
     }
     for (size_t i = 0; i < host->default_header_count; i++) {
         if (!has_field(headers, count, host->default_headers[i].name)) {
@@ -64,14 +73,15 @@ static size_t merge_defaults(const struct exchange_host *host, casgi_header_t *h
     }
     return used;
 }
-void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count, casgi_str_t lines)
+void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count, const struct field_facts *facts)
 {
     struct response_head *head = &ex->priv->head;
     const struct exchange_host *host = ex->host;
-    bool ready = ex->driver->adds_defaults && defaults_stand(host, headers, count);
+    bool ready = ex->driver->adds_defaults &&
+                 (!(facts->lengths & host->pools->default_lengths) || defaults_stand(host, headers, count));
     head->headers = headers;
     head->header_count = ready ? count : merge_defaults(host, headers, count);
-    head->lines = head->header_count == count ? lines : (casgi_str_t){ NULL, 0 };
+    head->lines = head->header_count == count ? facts->lines : (casgi_str_t){ NULL, 0 };
     head->add_defaults = ready && host->default_header_count;
     head->add_date = ready && host->date_header;
 }
@@ -114,7 +124,7 @@ int response_start(struct exchange *ex, const casgi_http_response_start_t *start
     if (rc) {
         return refuse(ex, rc, why);
     }
-    response_set_fields(ex, headers, count, facts.lines);
+    response_set_fields(ex, headers, count, &facts);
     struct response_head *head = &ex->priv->head;
     head->status = start->status;
     head->content_length = start->status == 204 ? -1 : facts.content_length;

@@ -30,7 +30,7 @@ static void turn_pass(struct exchange_private *priv)
 }
 
 /* Waits behind the others. */
-static int turn_wait(struct exchange_private *priv, struct task *task)
+static int __attribute__((noinline)) turn_wait(struct exchange_private *priv, struct task *task)
 {
     struct turn turn = { .task = task };
     int rc = 0;
@@ -94,12 +94,11 @@ int account(struct exchange *ex, uint64_t size, bool last)
         return 0;
     }
     uint64_t left = (uint64_t)(ex->priv->head.content_length - out->sent);
-    const char *why = size > left           ? "the body is longer than its content-length"
-                      : last && size < left ? "the body is shorter than its content-length"
-                                            : NULL;
-    if (!why) {
+    if (size <= left && (size == left || !last)) {
         return 0;
     }
+    const char *why =
+        size > left ? "the body is longer than its content-length" : "the body is shorter than its content-length";
     if (out->state == RESPONSE_BODY) {
         exchange_cut(ex, CASGI_EINVAL, why, true);
     }
@@ -202,24 +201,10 @@ static int send_body(struct exchange *ex, const casgi_http_response_body_t *even
 
 /* ---- all events ---- */
 
-static int dispatch(struct exchange *ex, const casgi_event_t *event)
+/* Those that are neither start nor body. */
+static int __attribute__((noinline)) send_rarer(struct exchange *ex, const casgi_event_t *event)
 {
-    struct outbound *out = &ex->priv->out;
-    if (out->state == RESPONSE_COMPLETE && event->type == CASGI_HTTP_RESPONSE_TRAILERS && out->announced &&
-        !ex->priv->head.has_trailers) {
-        return 0; /* not for this client: its response is complete without them */
-    }
-    if (out->state == RESPONSE_COMPLETE) {
-        return refuse(ex, CASGI_EPROTO, "the response is complete");
-    }
-    if (out->code) {
-        return out->code;
-    }
     switch (event->type) {
-    case CASGI_HTTP_RESPONSE_START:
-        return response_start(ex, &event->http_response_start);
-    case CASGI_HTTP_RESPONSE_BODY:
-        return send_body(ex, &event->http_response_body);
     case CASGI_HTTP_RESPONSE_TRAILERS:
         return response_trailers(ex, &event->http_response_trailers);
     case CASGI_HTTP_RESPONSE_ZEROCOPYSEND:
@@ -234,6 +219,33 @@ static int dispatch(struct exchange *ex, const casgi_event_t *event)
     default:
         return refuse(ex, CASGI_EINVAL, "this event type cannot be sent here");
     }
+}
+
+static int __attribute__((noinline)) send_too_late(struct exchange *ex, const casgi_event_t *event)
+{
+    struct exchange_private *priv = ex->priv;
+    if (priv->out.state != RESPONSE_COMPLETE) {
+        return priv->out.code;
+    }
+    if (event->type == CASGI_HTTP_RESPONSE_TRAILERS && priv->out.announced && !priv->head.has_trailers) {
+        return 0; /* not for this client: its response is complete without them */
+    }
+    return refuse(ex, CASGI_EPROTO, "the response is complete");
+}
+
+static int dispatch(struct exchange *ex, const casgi_event_t *event)
+{
+    const struct outbound *out = &ex->priv->out;
+    if (out->state == RESPONSE_COMPLETE || out->code) {
+        return send_too_late(ex, event);
+    }
+    if (event->type == CASGI_HTTP_RESPONSE_BODY) {
+        return send_body(ex, &event->http_response_body);
+    }
+    if (event->type == CASGI_HTTP_RESPONSE_START) {
+        return response_start(ex, &event->http_response_start);
+    }
+    return send_rarer(ex, event);
 }
 
 static int send_in_turn(struct exchange *ex, const casgi_event_t *event)
