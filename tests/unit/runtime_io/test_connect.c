@@ -3,9 +3,12 @@
 #include "runtime/dns.h"
 #include "runtime/socket.h"
 #include "runtime/socket_impl.h"
+#include "runtime/threads.h"
 
 #include <errno.h>
 #include <arpa/inet.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -503,6 +506,50 @@ static void test_net__a_cancelled_task_asks_for_no_name(void **state)
     assert_int_equal(run_task(*state, resolve_when_cancelled, &net), CASGI_ECANCELED);
 }
 
+/* The only thread that asks for names is held, so the question waits. */
+struct question {
+    sem_t go;
+    _Atomic bool begun;
+    int rc;
+};
+
+static int hold_thread(void *arg)
+{
+    struct question *question = arg;
+    question->begun = true;
+    sem_wait(&question->go);
+    return 0;
+}
+
+static int hold_task(void *arg)
+{
+    return thread_run(THREAD_NAMES, hold_thread, arg, NULL);
+}
+
+static int ask_under_deadline(void *arg)
+{
+    struct question *question = arg;
+    struct net net = { .host = "localhost" };
+    casgi_task_t *holder = NULL;
+    casgi_deadline_t deadline;
+    int rc = casgi_create_task(hold_task, question, NULL, &holder);
+    rc = rc ? rc : yield_until(&question->begun);
+    rc = rc ? rc : casgi_deadline_begin(&deadline, 1);
+    question->rc = resolve(&net);
+    (void)casgi_deadline_end(&deadline);
+    sem_post(&question->go);
+    return rc ? rc : join(holder);
+}
+
+static void test_net__a_deadline_ends_a_question(void **state)
+{
+    struct question question = { .rc = 0 };
+    sem_init(&question.go, 0, 0);
+    thread_limit(*state, THREAD_NAMES, 1);
+    assert_int_equal(run_task(*state, ask_under_deadline, &question), 0);
+    assert_int_equal(question.rc, CASGI_ETIMEDOUT);
+}
+
 static void test_net__outside_of_a_task_it_is_refused(void **state)
 {
     casgi_stream_t *stream;
@@ -539,6 +586,7 @@ int main(void)
         WORLD_TEST(test_net__localhost_is_the_loopback_address),
         WORLD_TEST(test_net__an_address_resolves_to_itself),
         WORLD_TEST(test_net__a_cancelled_task_asks_for_no_name),
+        WORLD_TEST(test_net__a_deadline_ends_a_question),
         WORLD_TEST(test_net__outside_of_a_task_it_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
