@@ -17,6 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { STEPS = 16 };
+
 struct value {
     const char *text;
     int shown;
@@ -24,6 +26,7 @@ struct value {
 
 static int step_count;
 static char **step_words;
+static char *words[STEPS];
 static struct value values[16];
 static int value_count;
 
@@ -112,8 +115,9 @@ static int lifespan(struct run *run)
     casgi_log(CASGI_LOG_INFO, "scope %s %s %s state=%s method=%s headers=%zu", scope->type_name.ptr,
               scope->asgi_version.ptr, scope->asgi_spec_version.ptr, scope->state ? "yes" : "no",
               scope->method.ptr ? scope->method.ptr : "none", scope->header_count);
-    for (int i = 0; i < step_count; i++) {
-        char *word = strdup(step_words[i]), *rest = word ? strchr(word, ':') : NULL; /* kept: values point into it */
+    for (int i = 0; i < step_count && i < STEPS; i++) {
+        char *word = words[i] = strdup(step_words[i]); /* kept: values point into it */
+        char *rest = word ? strchr(word, ':') : NULL;
         if (rest) {
             *rest++ = '\0';
         }
@@ -156,10 +160,18 @@ static casgi_app_t *create(const casgi_host_t *host, int argc, char **argv, casg
     return &app;
 }
 
-static const casgi_app_record_t app = { "app", "a lifespan by its steps",           create,
-                                        NULL,  CASGI_APP_HTTP | CASGI_APP_LIFESPAN, 0,
-                                        { 0 } };
+static void destroy(casgi_app_t *app)
+{
+    (void)app;
+    for (int i = 0; i < STEPS; i++) {
+        free(words[i]);
+    }
+}
+
+static const casgi_app_record_t app = {
+    "app", "a lifespan by its steps", create, destroy, CASGI_APP_HTTP | CASGI_APP_LIFESPAN, 0, { 0 },
+};
 static const casgi_app_record_t plain = {
-    "plain", "the same without a lifespan", create, NULL, CASGI_APP_HTTP, 0, { 0 }
+    "plain", "the same without a lifespan", create, destroy, CASGI_APP_HTTP, 0, { 0 },
 };
 CASGI_MODULE("lifespan", "1.0", &app, &plain);

@@ -450,6 +450,26 @@ static int steps(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t 
     }
     return run_steps(scope, receive, send);
 }
-CASGI_APP_RECORD(app, "app", steps, CASGI_APP_HTTP);
-CASGI_APP_RECORD(cancelled, "cancelled", steps, CASGI_APP_HTTP | CASGI_APP_CANCEL_ON_DISCONNECT);
+
+static casgi_app_t *create(const casgi_host_t *host, int argc, char **argv, casgi_error_t *out_error)
+{
+    static casgi_app_t app = { steps, NULL, { 0, 0 } };
+    (void)host, (void)argc, (void)argv, (void)out_error;
+    return &app;
+}
+
+static void destroy(casgi_app_t *self)
+{
+    (void)self;
+    for (size_t i = 0; i < NAMES; i++) {
+        free(gates[i].name);
+        free(logs[i].name);
+        free(logs[i].text);
+    }
+}
+
+static const casgi_app_record_t app = { "app", NULL, create, destroy, CASGI_APP_HTTP, 0, { 0 } };
+static const casgi_app_record_t cancelled = {
+    "cancelled", NULL, create, destroy, CASGI_APP_HTTP | CASGI_APP_CANCEL_ON_DISCONNECT, 0, { 0 },
+};
 CASGI_MODULE("steps", "1", &app, &cancelled);
