@@ -28,11 +28,18 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Lines(support.TestCase):
-    def test_an_access_line_has_bytes_duration_and_request_id(self):
+    def test_an_access_line_has_bytes_duration_and_request_id(self): # B149
         with support.Server(support.example("hello")) as server:
             server.get("/x?y=%20")
             line = server.wait_log(r"GET /x")
         self.assertRegex(line, ACCESS)
+
+    def test_a_target_is_logged_as_received_and_a_status_without_a_name_by_its_number(self): # B149 B150
+        with support.Server("inspect") as server:
+            server.get("/a%20b%22?status=599&c=%0a")
+            server.wait_log(r' - "GET /a%20b%22\?status=599&c=%0a HTTP/1\.1" 599 \d+B ')
+            server.raw(b"BREW / HTTP/1.0\r\n\r\n")
+            server.wait_log(r' - "BREW / HTTP/1\.0" 200 OK ')
 
     def test_a_json_access_line_has_the_documented_fields(self):
         with support.Server(support.example("hello"), "--log-format", "json") as server:
@@ -53,7 +60,7 @@ class Lines(support.TestCase):
             for line in server.log:
                 self.assertIn("time", json.loads(line))
 
-    def test_the_trace_shows_events_and_no_bodies(self):
+    def test_the_trace_shows_events_and_no_bodies(self): # B151
         with support.Server(support.example("hello"), "--log-level", "trace") as server:
             server.get("/", {"Cookie": "secret"})
             server.wait_log(r"ASGI send http\.response\.body <13 bytes> more_body=false")
@@ -68,7 +75,7 @@ class Lines(support.TestCase):
             server.wait_log(r'"GET /last HTTP')
             self.assertNotIn("/health", server.text())
 
-    def test_without_the_access_log_there_are_no_lines(self):
+    def test_without_the_access_log_there_are_no_lines(self): # B150
         with support.Server(support.example("hello"), "--no-access-log") as server:
             server.get("/")
             server.stop()

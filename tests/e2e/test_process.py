@@ -119,17 +119,17 @@ class Case(support.TestCase):
 
 
 class Listening(Case):
-    def test_port_0_is_chosen_and_printed(self):
+    def test_port_0_is_chosen_and_printed(self): # B145
         with self.serve(HELLO) as server:
             self.assertEqual(server.get()[2], b"Hello, World!")
 
-    def test_a_port_in_use_ends_with_code_3_and_a_sentence(self):
+    def test_a_port_in_use_ends_with_code_3_and_a_sentence(self): # B146
         with self.serve(HELLO) as server:
             code, text = self.run_casgi(HELLO, "--port", str(server.port))
             self.assertEqual(code, 3)
             self.assertIn(f"port {server.port} on 127.0.0.1 is already in use (EADDRINUSE)", text)
 
-    def test_a_bad_address_ends_with_code_3(self):
+    def test_a_bad_address_ends_with_code_3(self): # B146
         code, text = self.run_casgi(HELLO, "--host", "192.0.2.1", "--port", "0")
         self.assertEqual(code, 3)
         self.assertIn("192.0.2.1 is not an address of this machine", text)
@@ -137,7 +137,7 @@ class Listening(Case):
         self.assertIn(code, (2, 3))
         self.assertIn("nonsense", text)
 
-    def test_a_unix_socket_serves_is_open_to_all_and_goes(self):
+    def test_a_unix_socket_serves_is_open_to_all_and_goes(self): # B145
         path = self.path("s")
         with self.serve(HELLO, "--uds", path) as server:
             self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o666)
@@ -150,7 +150,7 @@ class Listening(Case):
             self.assertEqual(server.stop(), 0)
             self.assertFalse(os.path.exists(path))
 
-    def test_an_inherited_descriptor_serves(self):
+    def test_an_inherited_descriptor_serves(self): # B145
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             port = listener.getsockname()[1]
@@ -201,7 +201,7 @@ class Listening(Case):
                 sock.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
                 self.assertIn(b"Hello, World!", read_all(sock))
 
-    def test_the_backlog_holds_connections_during_a_slow_startup(self):
+    def test_the_backlog_holds_connections_during_a_slow_startup(self): # B95
         slow = """casgi_event_t done = CASGI_EVENT_INIT(CASGI_LIFESPAN_STARTUP_COMPLETE);"""
         source = """
 #include <casgi/casgi.h>
@@ -249,12 +249,12 @@ class Starting(Case):
             server.wait_log(r"Application startup complete\.")
             server.wait_log(rf"casgi [0-9.]+ running on http://127\.0\.0\.1:{server.port} \(Press CTRL\+C to quit\)")
 
-    def test_a_failed_startup_ends_with_code_3_and_its_message(self):
+    def test_a_failed_startup_ends_with_code_3_and_its_message(self): # B96
         code, text = self.run_casgi(self.module(lifespan(startup=1)), "--port", "0")
         self.assertEqual(code, 3)
         self.assertIn("the cellar is flooded", text)
 
-    def test_a_module_that_cannot_be_loaded_ends_with_code_4(self):
+    def test_a_module_that_cannot_be_loaded_ends_with_code_4(self): # B146
         code, text = self.run_casgi("./nowhere.so", "--port", "0")
         self.assertEqual(code, 4)
         self.assertIn("nowhere.so", text)
@@ -263,11 +263,11 @@ class Starting(Case):
         code, _ = self.run_casgi(HELLO, "--no-such-option")
         self.assertEqual(code, 2)
 
-    def test_lifespan_off_does_not_call_the_application(self):
+    def test_lifespan_off_does_not_call_the_application(self): # B99
         with self.serve(self.module(lifespan(startup=1)), "--lifespan", "off") as server:
             self.assertEqual(server.get()[2], b"ok")
 
-    def test_lifespan_on_needs_an_application_that_takes_part(self):
+    def test_lifespan_on_needs_an_application_that_takes_part(self): # B98
         code, _ = self.run_casgi(HELLO, "--port", "0", "--lifespan", "on")
         self.assertEqual(code, 3)
 
@@ -283,27 +283,27 @@ class Starting(Case):
 
 
 class Stopping(Case):
-    def test_sigterm_and_sigint_end_with_code_0(self):
+    def test_sigterm_and_sigint_end_with_code_0(self): # B92
         for how in signal.SIGTERM, signal.SIGINT:
             with self.serve(HELLO) as server:
                 server.get()
                 self.assertEqual(server.stop(how), 0)
                 self.assertIn("Finished server process", server.text())
 
-    def test_the_lifespans_shutdown_comes_after_the_connections(self):
+    def test_the_lifespans_shutdown_comes_after_the_connections(self): # B100
         with self.serve(self.module(lifespan())) as server:
             server.get()
             self.assertEqual(server.stop(), 0)
             self.assertIn("the application hears of the shutdown", server.text())
             self.assertIn("Application shutdown complete.", server.text())
 
-    def test_a_failed_shutdown_is_said_and_not_code_0(self):
+    def test_a_failed_shutdown_is_said_and_not_code_0(self): # B101
         with self.serve(self.module(lifespan("SHUTDOWN", shutdown=1))) as server:
             server.get()
             self.assertNotEqual(server.stop(), 0)
             self.assertIn("the cellar is flooded", server.text())
 
-    def test_an_idle_connection_is_closed_without_a_byte(self):
+    def test_an_idle_connection_is_closed_without_a_byte(self): # B87
         with self.serve(HELLO) as server:
             with server.connect() as idle, server.connect() as fresh:
                 idle.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -313,7 +313,7 @@ class Stopping(Case):
                 self.assertEqual(read_all(fresh), b"")
             self.assertEqual(server.wait(), 0)
 
-    def test_a_running_request_is_finished_and_the_port_refuses_at_once(self):
+    def test_a_running_request_is_finished_and_the_port_refuses_at_once(self): # B88 B89 B90
         with self.serve(self.module(WAITS)) as server:
             with server.connect() as sock:
                 sock.sendall(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -328,7 +328,7 @@ class Stopping(Case):
             self.assertIn(b"connection: close", answered.lower())
             self.assertEqual(server.wait(), 0)
 
-    def test_a_request_that_takes_too_long_is_cancelled_and_counted(self):
+    def test_a_request_that_takes_too_long_is_cancelled_and_counted(self): # B91
         with self.serve(self.module(WAITS), "--timeout-graceful-shutdown", "0.1") as server:
             with server.connect() as sock:
                 sock.sendall(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -345,7 +345,7 @@ class Stopping(Case):
                 self.assertEqual(server.stop(), 1)
             server.wait_log(r"still runs: .*GET /stubborn")
 
-    def test_a_second_signal_forces(self):
+    def test_a_second_signal_forces(self): # B92 B93
         with self.serve(self.module(WAITS)) as server:
             with server.connect() as sock:
                 sock.sendall(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -372,7 +372,7 @@ class Stopping(Case):
 
 
 class Limits(Case):
-    def test_more_requests_at_once_than_allowed_get_503(self):
+    def test_more_requests_at_once_than_allowed_get_503(self): # B76
         with self.serve(self.module(WAITS), "--limit-concurrency", "1") as server:
             with server.connect() as sock:
                 sock.sendall(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -387,7 +387,7 @@ class Limits(Case):
                 self.assertIn(b"done", sock.recv(65536))
             self.assertEqual(server.get("/")[0], 200)
 
-    def test_so_many_requests_and_the_process_ends(self):
+    def test_so_many_requests_and_the_process_ends(self): # B77
         with self.serve(HELLO, "--limit-max-requests", "3") as server:
             for _ in range(3):
                 self.assertEqual(server.get()[0], 200)
@@ -400,7 +400,7 @@ class Limits(Case):
                 self.assertEqual(server.get()[0], 200)
             server.wait_log("Replacing the worker")
 
-    def test_a_refused_request_is_one_line_with_peer_offset_and_reason(self):
+    def test_a_refused_request_is_one_line_with_peer_offset_and_reason(self): # B73
         with self.serve(HELLO) as server:
             self.assertTrue(server.raw(b"GET / HTTP/1.1\r\nhost: x\r\nbad header: 1\r\n\r\n").startswith(b"HTTP/1.1 400"))
             server.wait_log(r"127\.0\.0\.1:\d+ - refused with 400 at byte \d+: \w+")

@@ -326,7 +326,7 @@ class Modules(Case):
                 server.wait_log("died while it served: SIG|ended while it served", start=start)
                 self.wait_answer(server, b"alive")
 
-    def test_a_tree_of_other_files_is_watched(self):
+    def test_a_tree_of_other_files_is_watched(self): # B147
         pages = self.path("pages")
         os.mkdir(pages)
         with self.serve(self.app, "--reload-dir", pages, "--reload-include", "*.html") as server:
