@@ -8,6 +8,7 @@
 #include "module/resolve.h"
 #include "net/control.h"
 #include "net/listen.h"
+#include "runtime/stack_of.h"
 #include "supervisor/artifact.h"
 #include "supervisor/build.h"
 #include "supervisor/supervisor.h"
@@ -179,6 +180,9 @@ int main(int argc, char **argv)
     struct config config = { 0 };
     casgi_error_t error;
     log_setup(&plain);
+    if (argc > 1 && strcmp(argv[1], STACK_OF_OPTION) == 0) { /* not an option of the table: nothing is served */
+        return stack_of_run(argc == 3 ? argv[2] : "");
+    }
     origin.environment = copy_environment();
     if (!origin.environment || config_parse(&config, argc, argv, &error)) {
         fprintf(stderr, "casgi: %s\n", origin.environment ? error.message : "out of memory");

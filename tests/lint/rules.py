@@ -14,6 +14,7 @@ SUPERVISOR_SEES = {"base", "config"}
 LIBRARIES = {  # third-party headers, and the rooms that may know them
     r"uv\.h": {"runtime", "net"},
     r"openssl/.*": {"net", "runtime/tls"},  # a part: a folder in a room, a shared object of its own
+    r"elfutils/.*|dwarf\.h": {"runtime/unwind"},
     r"llhttp\.h": {"protocol"},
     r"nghttp2/.*": {"protocol"},
     r"wslay/.*": {"protocol"},

@@ -1,0 +1,224 @@
+/* The part "unwind": see runtime/unwind_part.h. The thread is seized and interrupted (not attached, which would send it
+ * a SIGSTOP), the other threads go on. */
+#include "runtime/unwind_part.h"
+
+#include <dwarf.h>
+#include <elfutils/libdwfl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PATIENCE = 1000, PAUSE = 10 }; /* ms */
+enum { FRAMES_MOST = 100 };
+
+struct walk {
+    Dwfl *dwfl;
+    void (*fn)(void *arg, const struct unwind_frame *frame);
+    void *arg;
+    unsigned count;
+};
+
+/* ---- the thread ---- */
+
+static void pause_shortly(void)
+{
+    const struct timespec time = { .tv_nsec = PAUSE * 1000000L };
+    (void)nanosleep(&time, NULL /* what is left */);
+}
+
+/* Where Yama watches, a process must first have said who may look at it: it may be about to say so. */
+static int seize(pid_t thread, casgi_error_t *out_error)
+{
+    long rc = -1;
+    for (int waited = 0; waited <= PATIENCE; waited += PAUSE) {
+        rc = ptrace(PTRACE_SEIZE, thread, NULL, NULL);
+        if (!rc || errno != EPERM) {
+            break;
+        }
+        pause_shortly();
+    }
+    return rc ? casgi_error_set(out_error, CASGI_ESYSTEM(errno), "thread %d cannot be looked at: %s", (int)thread,
+                                strerror(errno))
+              : 0;
+}
+
+/* A thread that the kernel does not interrupt (a disk that does not answer) is given up. */
+static int interrupt(pid_t thread, casgi_error_t *out_error)
+{
+    int status = 0;
+    if (ptrace(PTRACE_INTERRUPT, thread, NULL, NULL)) {
+        return casgi_error_set(out_error, CASGI_ESYSTEM(errno), "thread %d cannot be stopped: %s", (int)thread,
+                               strerror(errno));
+    }
+    for (int waited = 0; waited <= PATIENCE; waited += PAUSE) {
+        pid_t found = waitpid(thread, &status, __WALL | WNOHANG);
+        if (found == thread) {
+            return WIFSTOPPED(status) ? 0
+                                      : casgi_error_set(out_error, CASGI_ENOENT, "thread %d has ended", (int)thread);
+        }
+        pause_shortly();
+    }
+    return casgi_error_set(out_error, CASGI_ETIMEDOUT, "thread %d does not stop", (int)thread);
+}
+
+/* If it stopped for a signal that was on its way, it gets it. */
+static void let_go(pid_t thread)
+{
+    siginfo_t info;
+    long number = 0;
+    if (ptrace(PTRACE_GETSIGINFO, thread, NULL, &info) == 0 && info.si_code >> 8 == 0) {
+        number = info.si_signo;
+    }
+    (void)ptrace(PTRACE_DETACH, thread, NULL, (void *)number);
+}
+
+/* ---- frames ---- */
+
+static const char *name_of(Dwarf_Die *die)
+{
+    Dwarf_Attribute attribute;
+    return dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
+}
+
+/* The place in the caller where the inlined function stands. */
+static void go_to_caller(Dwarf_Die *unit, Dwarf_Die *inlined, struct unwind_frame *frame)
+{
+    Dwarf_Attribute attribute;
+    Dwarf_Word file = 0, line = 0;
+    Dwarf_Files *files;
+    size_t count;
+    frame->file = NULL;
+    frame->line = 0;
+    if (dwarf_formudata(dwarf_attr(inlined, DW_AT_call_file, &attribute), &file) ||
+        dwarf_formudata(dwarf_attr(inlined, DW_AT_call_line, &attribute), &line) ||
+        dwarf_getsrcfiles(unit, &files, &count) || file >= count) {
+        return;
+    }
+    frame->file = dwarf_filesrc(files, file, NULL, NULL);
+    frame->line = (int)line;
+}
+
+/* What surrounds the address, innermost first; to be freed. */
+static int find_scopes(Dwarf_Die *unit, Dwarf_Addr address, Dwarf_Die **out_scopes)
+{
+    Dwarf_Die *scopes = NULL; /* from the innermost on they are those of where an inlined function was written */
+    int count = dwarf_getscopes(unit, address, &scopes);
+    if (count > 0) {
+        count = dwarf_getscopes_die(&scopes[0], out_scopes);
+    }
+    free(scopes);
+    return count;
+}
+
+/* Functions that the compiler has put into others have no frame, but readers look for them. Changes frame->file and
+ * ->line to the outermost's place. */
+static void tell_inlined(struct walk *walk, Dwfl_Module *module, Dwarf_Addr address, struct unwind_frame *frame)
+{
+    Dwarf_Addr bias;
+    Dwarf_Die *unit = dwfl_module_addrdie(module, address, &bias), *scopes = NULL;
+    int count = unit ? find_scopes(unit, address - bias, &scopes) : 0;
+    for (int i = 0; i < count; i++) {
+        int tag = dwarf_tag(&scopes[i]);
+        if (tag == DW_TAG_subprogram) {
+            const char *name = name_of(&scopes[i]);
+            frame->function = name ? name : frame->function;
+            break;
+        }
+        if (tag == DW_TAG_inlined_subroutine) {
+            struct unwind_frame inlined = *frame;
+            inlined.function = name_of(&scopes[i]);
+            walk->fn(walk->arg, &inlined);
+            walk->count++;
+            frame->signal = false;
+            go_to_caller(unit, &scopes[i], frame);
+        }
+    }
+    free(scopes);
+}
+
+static void tell(struct walk *walk, Dwarf_Addr address, struct unwind_frame *frame)
+{
+    Dwfl_Module *module = dwfl_addrmodule(walk->dwfl, address);
+    if (module) {
+        Dwfl_Line *line = dwfl_module_getsrc(module, address);
+        frame->object = dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+        frame->function = dwfl_module_addrname(module, address);
+        frame->file = line ? dwfl_lineinfo(line, NULL, &frame->line, NULL, NULL, NULL) : NULL;
+        tell_inlined(walk, module, address, frame);
+    }
+    walk->fn(walk->arg, frame);
+    walk->count++;
+}
+
+static int on_frame(Dwfl_Frame *state, void *arg)
+{
+    struct walk *walk = arg;
+    Dwarf_Addr address;
+    bool is_here; /* and no return address, which may already belong to the next line */
+    if (!dwfl_frame_pc(state, &address, &is_here)) {
+        return DWARF_CB_ABORT;
+    }
+    struct unwind_frame frame = { .address = address, .signal = is_here && walk->count };
+    tell(walk, is_here ? address : address - 1, &frame);
+    return walk->count < FRAMES_MOST ? DWARF_CB_OK : DWARF_CB_ABORT;
+}
+
+/* ---- the whole ---- */
+
+static char *debug_path; /* NULL: where the system keeps it */
+
+static const Dwfl_Callbacks callbacks = { .find_elf = dwfl_linux_proc_find_elf,
+                                          .find_debuginfo = dwfl_standard_find_debuginfo,
+                                          .debuginfo_path = &debug_path };
+
+static int open_process(struct walk *walk, pid_t process)
+{
+    walk->dwfl = dwfl_begin(&callbacks);
+    if (!walk->dwfl) {
+        return -1;
+    }
+    int rc = dwfl_linux_proc_report(walk->dwfl, process);
+    if (!rc) {
+        rc = dwfl_report_end(walk->dwfl, NULL, NULL);
+    }
+    return rc ? rc : dwfl_linux_proc_attach(walk->dwfl, process, true /* we have stopped it */);
+}
+
+static int read_frames(struct walk *walk, pid_t process, pid_t thread, casgi_error_t *out_error)
+{
+    int rc = open_process(walk, process);
+    if (!rc) {
+        (void)dwfl_getthread_frames(walk->dwfl, thread, on_frame, walk);
+    }
+    if (walk->count) {
+        return 0;
+    }
+    const char *reason = rc > 0 ? strerror(rc) : dwfl_errmsg(-1);
+    return casgi_error_set(out_error, CASGI_EFAILED, "the stack of thread %d cannot be read: %s", (int)thread,
+                           reason ? reason : "unknown error");
+}
+
+static int walk_stack(pid_t process, pid_t thread, void (*fn)(void *arg, const struct unwind_frame *frame), void *arg,
+                      casgi_error_t *out_error)
+{
+    struct walk walk = { .fn = fn, .arg = arg };
+    (void)unsetenv("DEBUGINFOD_URLS"); /* nobody on the network is asked */
+    int rc = seize(thread, out_error);
+    if (rc) {
+        return rc;
+    }
+    rc = interrupt(thread, out_error);
+    if (!rc) {
+        rc = read_frames(&walk, process, thread, out_error);
+        let_go(thread);
+    }
+    dwfl_end(walk.dwfl);
+    return rc;
+}
+
+extern CASGI_EXPORT const struct unwind_part casgi_part_unwind;
+const struct unwind_part casgi_part_unwind = { .version = UNWIND_PART_VERSION, .walk = walk_stack };
