@@ -1,17 +1,23 @@
-/* The handler writes with write(2) only: memory may be broken, locks may be held. */
+/* The handler calls only what is async-signal-safe: memory may be broken, locks may be held. */
 #include "runtime/crash.h"
 
 #include "runtime/internal.h"
+#include "runtime/stack_of.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HANDLER_STACK (64u * 1024u)
 #define LINE_SIZE 1024u
+#define STACK_TIME 2000 /* ms that its helper may take */
+#define STACK_PAUSE 5
 
 /* A line under construction; what does not fit is cut. */
 struct line {
@@ -108,6 +114,64 @@ static void put_crash(struct line *line, const siginfo_t *info, const struct tas
     put_number(line, (uintptr_t)getpid(), 10);
 }
 
+/* ---- the stack ---- */
+
+static const char *helper; /* NULL: there is none */
+
+/* "PROCESS:THREAD" */
+static void put_here(struct line *line)
+{
+    put_number(line, (uintptr_t)getpid(), 10);
+    put(line, ":");
+    put_number(line, (uintptr_t)gettid(), 10);
+    line->text[line->length] = '\0';
+}
+
+static _Noreturn void become_helper(char *where)
+{
+    char option[] = STACK_OF_OPTION, name[] = "casgi";
+    char *arguments[] = { name, option, where, NULL };
+    sigset_t none;
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL /* the old one */);
+    (void)dup2(STDERR_FILENO, STDOUT_FILENO);
+    (void)execv(helper, arguments);
+    _exit(1);
+}
+
+static void wait_for_helper(pid_t child)
+{
+    const struct timespec pause = { .tv_nsec = STACK_PAUSE * 1000000L };
+    for (int waited = 0; waited < STACK_TIME; waited += STACK_PAUSE) {
+        pid_t found = waitpid(child, NULL /* how it ended */, WNOHANG);
+        if (found == child || (found < 0 && errno != EINTR)) {
+            return;
+        }
+        (void)nanosleep(&pause, NULL /* what is left */);
+    }
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL /* how it ended */, 0);
+}
+
+/* Symbolising allocates: another process does it, and looks at this one from outside. */
+static void write_stack(void)
+{
+    struct line where;
+    where.length = 0;
+    if (!helper) {
+        return;
+    }
+    put_here(&where);
+    pid_t child = _Fork();
+    if (child == 0) {
+        become_helper(where.text);
+    }
+    if (child > 0) {
+        (void)prctl(PR_SET_PTRACER, child, 0, 0, 0); /* a child may otherwise not look at its parent everywhere */
+        wait_for_helper(child);
+    }
+}
+
 /* SA_RESETHAND has put the default action back. */
 static void on_signal(int number, siginfo_t *info, void *context)
 {
@@ -121,6 +185,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
         put_crash(&line, info, task);
     }
     write_out(&line);
+    write_stack();
     (void)raise(number); /* blocked until the handler returns */
 }
 
@@ -132,6 +197,11 @@ int crash_install_thread(void)
         return CASGI_ENOMEM;
     }
     return sigaltstack(&stack, NULL /* the old one */) ? CASGI_ESYSTEM(errno) : 0;
+}
+
+void crash_set_helper(const char *program)
+{
+    helper = program;
 }
 
 int crash_install(void)
@@ -157,6 +227,7 @@ _Noreturn void crash_overrun(const struct task *task)
     line.length = 0;
     put_overflow(&line, task);
     write_out(&line);
+    write_stack();
     (void)signal(SIGABRT, SIG_DFL);
     abort();
 }

@@ -9,6 +9,11 @@ struct task;
  * system's error. */
 int crash_install(void) __attribute__((warn_unused_result));
 
+/* From now on the report ends with the stack of the thread, which `program --stack-of PROCESS:THREAD` writes on its
+ * stdout (stack_of.h): it is waited for, but no longer than 2 s. `program` is borrowed for good; NULL: no stack, as
+ * before. */
+void crash_set_helper(const char *program);
+
 /* [any] Gives the calling thread a stack for the handler, too. It lasts as long as the process. CASGI_ENOMEM, or the
  * system's error: a crash there is then reported by nobody. */
 int crash_install_thread(void);

@@ -10,13 +10,19 @@
 #include <unistd.h>
 
 enum { EXIT_NO_STACK = 1, EXIT_USAGE = 2 };
-enum { LINES_MOST = 128, LINE_SIZE = 512 };
+enum { LINES_MOST = 64, LINE_SIZE = 512 };
+
+/* One function, or, one below the other, many calls of it by itself from the same line. */
+struct line {
+    unsigned repeated;
+    char text[LINE_SIZE];
+};
 
 /* The lines are kept until all are there, since those before a signal's frame are left out. */
 struct printer {
     char folder[PATH_MAX]; /* files below it are named from there */
     unsigned count;
-    char lines[LINES_MOST][LINE_SIZE];
+    struct line lines[LINES_MOST];
 };
 
 static const char *shorten(const struct printer *printer, const char *file)
@@ -32,23 +38,44 @@ static const char *last_part(const char *path)
     return slash ? slash + 1 : path;
 }
 
+static void describe(const struct printer *printer, const struct unwind_frame *frame, char text[static LINE_SIZE])
+{
+    const char *object = frame->object ? last_part(frame->object) : "?";
+    if (frame->function && frame->file) {
+        (void)snprintf(text, LINE_SIZE, "%s at %s:%d", frame->function, shorten(printer, frame->file), frame->line);
+    } else if (frame->function) {
+        (void)snprintf(text, LINE_SIZE, "%s in %s", frame->function, object);
+    } else {
+        (void)snprintf(text, LINE_SIZE, "0x%llx in %s", (unsigned long long)frame->address, object);
+    }
+}
+
 static void on_frame(void *arg, const struct unwind_frame *frame)
 {
     struct printer *printer = arg;
+    char text[LINE_SIZE];
     if (frame->signal) {
         printer->count = 0;
     }
-    if (printer->count == LINES_MOST) {
-        return;
+    describe(printer, frame, text);
+    if (printer->count && strcmp(printer->lines[printer->count - 1].text, text) == 0) {
+        printer->lines[printer->count - 1].repeated++;
+    } else if (printer->count < LINES_MOST) {
+        struct line *line = &printer->lines[printer->count++];
+        line->repeated = 0;
+        memcpy(line->text, text, sizeof(text));
     }
-    char *line = printer->lines[printer->count++];
-    if (frame->function && frame->file) {
-        (void)snprintf(line, LINE_SIZE, "%s at %s:%d", frame->function, shorten(printer, frame->file), frame->line);
-    } else if (frame->function) {
-        (void)snprintf(line, LINE_SIZE, "%s in %s", frame->function, last_part(frame->object ? frame->object : "?"));
-    } else {
-        (void)snprintf(line, LINE_SIZE, "0x%llx in %s", (unsigned long long)frame->address,
-                       last_part(frame->object ? frame->object : "?"));
+}
+
+static void print_all(const struct printer *printer)
+{
+    for (unsigned i = 0; i < printer->count; i++) {
+        const struct line *line = &printer->lines[i];
+        printf("#%-2u %s", i, line->text);
+        if (line->repeated) {
+            printf(", and %u times more", line->repeated);
+        }
+        printf("\n");
     }
 }
 
@@ -94,8 +121,6 @@ int stack_of_run(const char *text)
         fprintf(stderr, "casgi: no stack: %s\n", error.message);
         return EXIT_NO_STACK;
     }
-    for (unsigned i = 0; i < printer.count; i++) {
-        printf("#%-2u %s\n", i, printer.lines[i]);
-    }
+    print_all(&printer);
     return fflush(stdout) ? EXIT_NO_STACK : 0;
 }

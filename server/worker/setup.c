@@ -160,6 +160,7 @@ static int make_loop(struct worker *worker)
                                           .cleanup_us = worker->config->timeout_cleanup };
     int rc = loop_new(&options, &worker->loop);
     if (!rc) {
+        crash_set_helper("/proc/self/exe");
         rc = crash_install();
     }
     if (!rc) {

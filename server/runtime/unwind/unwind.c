@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum { PATIENCE = 1000, PAUSE = 10 }; /* ms */
-enum { FRAMES_MOST = 100 };
+enum { FRAMES_MOST = 2000 };
 
 struct walk {
     Dwfl *dwfl;
