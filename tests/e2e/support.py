@@ -157,6 +157,12 @@ def run(*arguments, program=BIN, cwd=None, env=None, patience=PATIENCE):
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
+def accepts(path):
+    """Whether somebody listens on this Unix socket; that its file is there is not enough."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(path) == 0
+
+
 def read_all(sock):
     data = b""
     while True:

@@ -75,6 +75,23 @@ class Lines(support.TestCase):
             server.wait_log(r'"GET /last HTTP')
             self.assertNotIn("/health", server.text())
 
+    def test_access_lines_go_to_stdout_and_all_others_to_stderr(self):
+        path = os.path.join(self.folder, "sock")
+        process = subprocess.Popen([support.BIN, support.example("middleware"), "--uds", path], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        support.wait_until(lambda: support.accepts(path) or process.poll() is not None, "the socket")
+        connection = UnixConnection(path)
+        connection.request("GET", "/x")
+        connection.getresponse().read()
+        connection.close()
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=support.PATIENCE)
+        self.assertRegex(stdout.decode(), r'^\S+Z INFO:     \S+ - "GET /x HTTP/1\.1" 200 OK \d+B \S+ms \[\w+\]\n$')
+        for text in ("Started server process", "GET /x took", "Finished server process"):
+            self.assertIn(text, stderr.decode())
+        self.assertNotIn('"GET /x HTTP/1.1" 200', stderr.decode())
+
     def test_without_the_access_log_there_are_no_lines(self): # B150
         with support.Server(support.example("hello"), "--no-access-log") as server:
             server.get("/")
@@ -94,7 +111,7 @@ class Descriptors(support.TestCase):
         process = subprocess.Popen(["sh", "-c", command, *arguments], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
         self.addCleanup(process.wait, support.PATIENCE)
         self.addCleanup(process.kill)
-        support.wait_until(lambda: os.path.exists(self.socket) or process.poll() is not None, "the socket")
+        support.wait_until(lambda: support.accepts(self.socket) or process.poll() is not None, "the socket")
         self.assertIsNone(process.poll())
         return process
 

@@ -1,12 +1,14 @@
 """What is no request: each is answered with a 4xx, its connection is closed, the application is not called, and one line in
 the log names the peer, the byte at fault and the reason. Among them is everything that llhttp 8.1 lets through."""
 
+import os
 import re
+import tempfile
 import unittest
 
 from served import Scripted, Served
-from support import wait_until
-from wire import chunked, get
+from support import Server, wait_until
+from wire import Connection, chunked, get
 
 LINE = r"127\.0\.0\.1:{port} - refused with {status} at byte {offset}: {reason}"
 HOST = b"Host: test\r\n"
@@ -256,6 +258,15 @@ class Others(Case):
         for _ in range(20):
             connection.send(b"x" * 10_000)
         self.assertEqual((connection.response().status, connection.ended()), (400, "closed"))
+
+
+class UnixSockets(unittest.TestCase):
+    def test_the_line_says_that_the_peer_came_over_one(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "s")
+            with Server("inspect", "--uds", path) as server, Connection(server, address=path) as connection:
+                self.assertEqual(connection.send(b"GET / HTTP/1.1\r\n\r\n").response().status, 400)
+                server.wait_log(r"unix - refused with 400 at byte \d+: no host")
 
 
 if __name__ == "__main__":
