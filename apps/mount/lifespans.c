@@ -24,7 +24,7 @@ struct life {
     enum step step;
     bool delivered; /* the event of this step was received */
     bool failed;
-    char message[512];
+    char message[1024];
 };
 
 struct lives {
@@ -84,7 +84,7 @@ static int send_event(casgi_send_t *self, const casgi_event_t *event)
     if (failed) {
         const char *text = event->lifespan_failed.message.ptr;
         int size = text ? (int)event->lifespan_failed.message.len : 0;
-        char copy[sizeof(life->message)];
+        char copy[512];
         (void)snprintf(copy, sizeof(copy), "%.*s", size, text ? text : "");
         fail(life, size ? copy : startup ? "startup failed" : "shutdown failed");
     }
