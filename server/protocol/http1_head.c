@@ -66,7 +66,10 @@ void http1_head_setup(void)
 
 static int parse_version(struct head_parser *head, const char *at)
 {
-    if (strncmp(at, "HTTP/1.", 7) != 0 || (at[7] != '0' && at[7] != '1') || at[8] != '\r' || at[9] != '\n') {
+    static const char begin[] = "HTTP/1.";
+    bool whole = head->text + head->size - at >= (ptrdiff_t)sizeof "HTTP/1.1\r\n" - 1;
+    if (!whole || memcmp(at, begin, sizeof begin - 1) != 0 || (at[7] != '0' && at[7] != '1') || at[8] != '\r' ||
+        at[9] != '\n') {
         return refuse(head, at, "the version is neither HTTP/1.1 nor HTTP/1.0");
     }
     static const casgi_str_t versions[2] = { CASGI_STR("1.0"), CASGI_STR("1.1") };

@@ -2,8 +2,10 @@
 #include "protocol/http1_impl.h"
 #include "protocol/http1_text.h"
 
-/* Everything of a head but its fields: status line, framing and connection fields, empty line. */
-#define HEAD_FRAME_MOST (HTTP1_STATUS_LINE_MOST + 128)
+#include "base/httpdate.h"
+
+/* Everything of a head but its fields: status line, date, framing and connection fields, empty line. */
+#define HEAD_FRAME_MOST (HTTP1_STATUS_LINE_MOST + HTTP_DATE_LEN + 160)
 
 static struct http1 *connection_of(const struct exchange *ex)
 {
@@ -69,11 +71,33 @@ static int64_t set_framing(struct http1 *c, const struct response_head *head, in
     return head->body_allowed || head->content_length >= 0 ? length : -1;
 }
 
+static char *put_fields(const struct http1 *c, char *at, const struct response_head *head)
+{
+    const struct exchange_host *host = c->host->exchanges;
+    at = head->lines.ptr ? put_text(at, head->lines.ptr, head->lines.len)
+                         : http1_put_fields(at, head->headers, head->header_count);
+    if (head->add_date) {
+        at = PUT(at, "date: ");
+        at = put_text(at, http_date().ptr, HTTP_DATE_LEN);
+        at = PUT(at, "\r\n");
+    }
+    return head->add_defaults ? http1_put_fields(at, host->default_headers, host->default_header_count) : at;
+}
+
+/* Room that a head needs. */
+static size_t head_most(const struct http1 *c, const struct response_head *head)
+{
+    const struct exchange_host *host = c->host->exchanges;
+    size_t size = head->lines.ptr ? head->lines.len : http1_fields_size(head->headers, head->header_count);
+    size += head->add_defaults ? http1_fields_size(host->default_headers, host->default_header_count) : 0;
+    return size + HEAD_FRAME_MOST;
+}
+
 static char *put_head(struct http1 *c, char *at, const struct response_head *head, int64_t known)
 {
     int64_t length = set_framing(c, head, known);
     at = http1_put_status(at, head->status);
-    at = http1_put_fields(at, head->headers, head->header_count);
+    at = put_fields(c, at, head);
     if (length >= 0) {
         at = PUT(at, "content-length: ");
         at = http1_put_number(at, (uint64_t)length);
@@ -100,7 +124,7 @@ static int take_head(struct exchange *ex, int64_t known, struct iovec *out_piece
 {
     struct http1 *c = connection_of(ex);
     const struct response_head *head = c->head;
-    char *text = room_for(ex, http1_fields_size(head->headers, head->header_count) + HEAD_FRAME_MOST);
+    char *text = room_for(ex, head_most(c, head));
     if (!text) {
         return CASGI_ENOMEM;
     }
@@ -206,12 +230,35 @@ static ssize_t write_output(struct http1 *c, struct output *out, bool last)
     return settle_output(c, out, (size_t)done);
 }
 
+/* A small response that is all there, straight into what gathers for the next send. false: not now. */
+static bool put_whole(struct http1 *c, const void *data, size_t size)
+{
+    const struct response_head *head = c->head;
+    if (size > HTTP1_SMALL_SIZE || head->has_trailers) {
+        return false;
+    }
+    char *text = stream_reserve(c->stream, head_most(c, head) + size);
+    if (!text) {
+        return false;
+    }
+    char *at = put_head(c, text, head, (int64_t)size);
+    if (size && !c->bodiless) {
+        at = put_text(at, data, size);
+    }
+    stream_commit(c->stream, (size_t)(at - text));
+    c->head = NULL;
+    return true;
+}
+
 static ssize_t on_data(struct exchange *ex, const void *data, size_t size, bool last)
 {
     struct http1 *c = connection_of(ex);
     struct output out;
     if (c->broken) {
         return CASGI_EDISCONNECTED;
+    }
+    if (c->head && last && put_whole(c, data, size)) {
+        return (ssize_t)size;
     }
     out.count = 0;
     out.front = out.tail = 0;
@@ -373,6 +420,7 @@ static void on_abort(struct exchange *ex, int code)
 }
 
 const struct exchange_driver http1_driver = {
+    .adds_defaults = true,
     .inform = on_inform,
     .head = on_head,
     .data = on_data,
