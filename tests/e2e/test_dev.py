@@ -148,7 +148,7 @@ class Dev(unittest.TestCase):
 
     def test_help_lists_every_command(self):
         self.assertEqual(self.dev("help"), 0)
-        for command in ("serve", "test", "build", "bench", "fuzz", "lint", "install"):
+        for command in ("serve", "test", "build", "lessons", "bench", "fuzz", "lint", "install"):
             self.assertIn(f"  {command}  ", self.output)
 
 
