@@ -93,7 +93,7 @@ static void *alloc_slow(struct arena *arena, size_t size)
     return data;
 }
 
-/* `size` bytes at `at`, which lies in the newest block or just behind it. */
+/* `size` bytes at `at`, which lies in the newest block, or in the first bytes lent, or just behind. */
 static void *alloc_at(struct arena *arena, char *at, size_t size)
 {
     if (!at || at > arena->end || size > (size_t)(arena->end - at)) {
@@ -107,6 +107,12 @@ static void *alloc_at(struct arena *arena, char *at, size_t size)
 void arena_init(struct arena *arena, struct arena_pool *pool)
 {
     *arena = (struct arena){ .pool = pool };
+}
+
+void arena_init_with(struct arena *arena, struct arena_pool *pool, void *first, size_t size)
+{
+    *arena = (struct arena){ .pool = pool, .next = first, .end = (char *)first + size };
+    memory_poison(first, size);
 }
 
 void arena_reset(struct arena *arena)

@@ -27,6 +27,10 @@ struct arena {
 /* Holds nothing until the first allocation. */
 void arena_init(struct arena *arena, struct arena_pool *pool);
 
+/* As arena_init, but its first bytes are these, aligned for any type, which are the caller's and outlive it.
+ * arena_reset forgets them: set it up again before it is used again. */
+void arena_init_with(struct arena *arena, struct arena_pool *pool, void *first, size_t size);
+
 /* Gives everything back to the pool; the arena can be used again. */
 void arena_reset(struct arena *arena);
 

@@ -26,7 +26,7 @@ struct exchange *exchange_new(struct exchange_host *host, const struct exchange_
     ex->record = (struct exchange_record){ 0 };
     ex->listener = NULL;
     scope_clear(&ex->scope);
-    arena_init(&ex->arena, loop_arena_pool(host->loop));
+    arena_init_with(&ex->arena, loop_arena_pool(host->loop), whole->first, sizeof(whole->first));
     zero_private(&whole->priv);
     return ex;
 }

@@ -75,18 +75,22 @@ struct exchange_private {
     size_t trailer_count;
     casgi_str_t answer; /* what is left of it */
     char request_id[40];
-    char description[256];
+    char description[160];
 };
 
 #define PRIVATE_ZEROED offsetof(struct exchange_private, receive)
 
 _Static_assert(PRIVATE_ZEROED > 64 && PRIVATE_ZEROED <= 128, "exchange_new zeroes it in two pieces");
 
-/* One allocation. */
+/* One allocation of 3 KiB, less what malloc adds: few requests need a block of the arena besides, and one that waits
+ * costs little more than its stack. */
 struct exchange_whole {
     struct exchange ex;
     struct exchange_private priv;
+    _Alignas(max_align_t) char first[3072 - 16 - sizeof(struct exchange) - sizeof(struct exchange_private)];
 };
+
+_Static_assert(sizeof(struct exchange_whole) <= 3072, "the room for the first bytes of the arena");
 
 struct exchange_pools {
     struct list free;         /* exchange.node */

@@ -196,8 +196,8 @@ int exchange_set_target(struct exchange *ex, casgi_str_t target)
 
 /* ---- the request's id ---- */
 
-/* The next id of this process: random digits, then a counter. */
-static char next_id[ID_LEN];
+/* The next id of this loop's thread: random digits, then a counter. */
+static _Thread_local char next_id[ID_LEN];
 
 static void put_hex(char *out, size_t digits, uint64_t value)
 {
@@ -288,13 +288,13 @@ static size_t put_text(char *out, size_t room, casgi_str_t text)
 casgi_str_t scope_describe(void *owner)
 {
     struct exchange *ex = owner;
+    enum { METHOD_MOST = 20, ID_MOST = 40, MOST = sizeof(ex->priv->description) - 1 };
     char *out = ex->priv->description;
-    size_t room = sizeof(ex->priv->description) - 1 - REQUEST_ID_MAX / 2, size;
-    size = put_text(out, 20, ex->scope.method);
+    size_t size = put_text(out, METHOD_MOST, ex->scope.method);
     out[size++] = ' ';
-    size += put_text(out + size, room - size, ex->scope.raw_path);
+    size += put_text(out + size, MOST - ID_MOST - 1 - size, ex->scope.raw_path);
     out[size++] = ' ';
-    size += put_text(out + size, sizeof(ex->priv->description) - 1 - size, ex->scope.request_id);
+    size += put_text(out + size, MOST - size, ex->scope.request_id);
     out[size] = '\0';
     return (casgi_str_t){ out, size };
 }

@@ -196,6 +196,34 @@ static void test_arena__out_of_memory_at_first(void **state)
     assert_null(arena_copy(&arena, casgi_str("x")).ptr);
 }
 
+static void test_arena__first_bytes_lent_are_used_before_any_block(void **state)
+{
+    (void)state;
+    _Alignas(max_align_t) char first[128];
+    arena_init_with(&arena, &pool, first, sizeof(first));
+    char *inside = arena_alloc(&arena, 100);
+    assert_ptr_equal(inside, first);
+    assert_int_equal(malloc_calls, 0);
+    char *outside = arena_alloc(&arena, 100);
+    assert_int_equal(malloc_calls, 1);
+    assert_false(outside >= first && outside < first + sizeof(first));
+    memset(inside, 1, 100);
+    memset(outside, 2, 100);
+    arena_reset(&arena);
+    assert_int_equal(pool.count, 1);
+    assert_ptr_not_equal(arena_alloc(&arena, 8), first);
+}
+
+static void test_arena__large_piece_leaves_the_first_bytes_in_use(void **state)
+{
+    (void)state;
+    _Alignas(max_align_t) char first[128];
+    arena_init_with(&arena, &pool, first, sizeof(first));
+    assert_ptr_not_equal(arena_alloc(&arena, 3 * ARENA_BLOCK_SIZE), first);
+    assert_ptr_equal(arena_alloc(&arena, 64), first);
+    arena_reset(&arena);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -214,6 +242,8 @@ int main(void)
         TEST(test_arena__absurd_sizes_are_refused),
         TEST(test_arena__out_of_memory_leaves_it_usable),
         TEST(test_arena__out_of_memory_at_first),
+        TEST(test_arena__first_bytes_lent_are_used_before_any_block),
+        TEST(test_arena__large_piece_leaves_the_first_bytes_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
