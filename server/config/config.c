@@ -128,6 +128,9 @@ static int finish(struct parser *parser)
     if (config->reload && !given(parser, "timeout-graceful-shutdown")) {
         config->timeout_graceful_shutdown = 3000000;
     }
+    if (config->reload && !given(parser, "slow-callback-duration")) {
+        config->slow_callback_duration = 100;
+    }
     size_t len = strlen(config->root_path);
     while (len && config->root_path[len - 1] == '/') {
         config->root_path[--len] = '\0';

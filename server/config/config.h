@@ -66,6 +66,8 @@ struct config {
     uint64_t timeout_graceful_shutdown; /* 25 s; 3 s with reload */
     uint64_t timeout_cleanup;           /* 5 s */
     uint64_t stack_size;                /* 256 KiB */
+
+    uint64_t slow_callback_duration; /* milliseconds; 0; 100 with reload */
 };
 
 /* Fills *out from the arguments, then, for options not given there, the environment (CASGI_*), then defaults.

@@ -21,6 +21,7 @@ const char *const option_group_titles[OPTION_GROUPS] = {
     [GROUP_HTTP] = "Responses",
     [GROUP_LIMITS] = "Limits",
     [GROUP_TIMEOUTS] = "Timeouts",
+    [GROUP_DIAGNOSTICS] = "Diagnostics",
 };
 
 const struct option options[] = {
@@ -320,6 +321,16 @@ const struct option options[] = {
       .most = YEAR,
       .zero_disables = true,
       .help = "For the clean-up of a cancelled handler." },
+
+    { .name = "slow-callback-duration",
+      .metavar = "MS",
+      .kind = OPTION_NUMBER,
+      .group = GROUP_DIAGNOSTICS,
+      MEMBER(slow_callback_duration),
+      .fallback = "0",
+      .shown = "off; 100 with --reload",
+      .most = 24 * 3600 * 1000,
+      .help = "A handler that holds up the loop for longer is reported while it does, with its stack; 0: never." },
 };
 
 const size_t option_count = sizeof(options) / sizeof(options[0]);

@@ -11,6 +11,7 @@ enum option_group {
     GROUP_HTTP,
     GROUP_LIMITS,
     GROUP_TIMEOUTS,
+    GROUP_DIAGNOSTICS,
     OPTION_GROUPS,
 };
 

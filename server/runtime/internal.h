@@ -80,7 +80,8 @@ struct loop {
     struct list late;
     struct task *running;
     struct coroutine self;
-    uint64_t resumes; /* counts up with each run of a task: the watchdog's and the trace's */
+    uint64_t resumes; /* counts up with each run of a task */
+    struct task_observer *observers;
 
     struct list tasks;
     size_t task_count;
@@ -245,6 +246,7 @@ struct task {
     struct arena own_arena;
     void (*free_arg)(void *arg); /* of a background task */
     uint64_t since;              /* when it parked */
+    uint64_t note;               /* an observer's */
 
     const char *name;
     casgi_str_t (*describe)(void *owner);
@@ -255,6 +257,10 @@ struct task {
 
 /* Runs it until it parks or ends. Not from inside a task. */
 void task_resume(struct task *task);
+
+/* Tells the loop's observers. */
+void observers_run(struct task *task);
+void observers_leave(struct task *task);
 
 /* Leaves the running task for the loop, which goes on with others; back when it is resumed. */
 void task_suspend(struct task *task);

@@ -267,7 +267,7 @@ static casgi_str_t running_request(void)
 {
     const struct task *task = task_running();
     casgi_str_t nothing = { NULL, 0 };
-    return task && task->request_id ? task->request_id(task->owner) : nothing;
+    return task ? task_request_id(task) : nothing;
 }
 
 static void init_fields(struct loop *loop, const struct loop_options *options)

@@ -231,8 +231,14 @@ void task_resume(struct task *task)
     loop->running = task;
     loop->resumes++;
     task->state = TASK_RUNNING;
+    if (__builtin_expect(loop->observers != NULL, false)) {
+        observers_run(task);
+    }
     coroutine_switch(&loop->self, &task->co);
     loop->running = NULL;
+    if (__builtin_expect(loop->observers != NULL, false)) {
+        observers_leave(task);
+    }
     if (__builtin_expect(stack_overrun(task->stack), false)) {
         crash_overrun(task);
     }

@@ -102,6 +102,34 @@ size_t task_print(const struct task *task, char *out, size_t capacity);
 void task_for_each(struct loop *loop, void (*fn)(struct task *task, void *arg), void *arg);
 size_t task_count(const struct loop *loop);
 
+/* ---- who watches tasks: the watchdog, the timeline ---- */
+
+/* Told whenever a task of the loop runs, on the loop's own stack. Embedded. */
+struct task_observer {
+    struct task_observer *next;
+    void (*on_run)(struct task_observer *self, struct task *task);
+    void (*on_leave)(struct task_observer *self, struct task *task); /* it has parked, given way, or ended */
+};
+
+/* Also while a task runs, whose on_leave then comes without an on_run. */
+void task_observe(struct loop *loop, struct task_observer *observer);
+void task_unobserve(struct loop *loop, struct task_observer *observer); /* one that is not there: nothing */
+
+/* A number that no other task of the loop ever has. */
+uint64_t task_serial(const struct task *task);
+
+/* Whose child it is; NULL. */
+const struct task *task_parent(const struct task *task);
+
+/* What it waits for, or has last waited for. */
+enum task_wait task_last_wait(const struct task *task);
+
+/* The id of the request it works for; ptr NULL. */
+casgi_str_t task_request_id(const struct task *task);
+
+/* A word of the task's that is an observer's own; 0 at first. */
+uint64_t *task_note(struct task *task);
+
 /* Whether it was made by casgi_background: it outlives the request that made it and is cancelled when the worker stops.
  */
 bool task_is_background(const struct task *task);

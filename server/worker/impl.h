@@ -98,3 +98,6 @@ void worker_tear_down(struct worker *worker);
 /* The access log, the trace, the application's failures, --limit-max-requests. */
 int observers_new(struct worker *worker, struct observers **out) __attribute__((warn_unused_result));
 void observers_free(struct observers *observers);
+
+/* The application has started: from here on a task that holds up the loop is reported. */
+void observers_start(struct observers *observers);

@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "observe/access.h"
 #include "observe/trace_events.h"
+#include "observe/watchdog.h"
 #include "worker/orders.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct observers {
     struct exchange_observer count;   /* --limit-max-requests */
     struct exchange_observer failures;
     struct loop_late retire;
+    struct watchdog *watchdog; /* NULL: nobody watches */
 };
 
 /* ---- the application's failures ---- */
@@ -124,9 +126,24 @@ int observers_new(struct worker *worker, struct observers **out)
     return 0;
 }
 
+void observers_start(struct observers *observers)
+{
+    struct worker *worker = observers->worker;
+    const struct watchdog_options options = { .most = worker->config->slow_callback_duration * 1000,
+                                              .program = "/proc/self/exe" };
+    if (!options.most || worker->options->placeholder) {
+        return;
+    }
+    int rc = watchdog_new(worker->loop, &options, &observers->watchdog);
+    if (rc) {
+        log_print(CASGI_LOG_WARNING, "Nobody watches for handlers that hold up the loop: %s", error_text(rc));
+    }
+}
+
 void observers_free(struct observers *observers)
 {
     if (observers) {
+        watchdog_free(observers->watchdog);
         list_remove(&observers->retire.node);
         access_log_free(observers->access);
         trace_events_free(observers->trace);

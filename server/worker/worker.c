@@ -53,6 +53,7 @@ static void serve(struct worker *worker)
     }
     worker->phase = PHASE_SERVING;
     worker->started = true;
+    observers_start(worker->observers);
     announce(worker);
     log_gather(true); /* from here on lines come in numbers */
     orders_report(worker->orders, CONTROL_READY, worker->options->generation);

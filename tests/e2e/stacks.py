@@ -7,7 +7,7 @@ import unittest
 import support
 
 # Its requests: /sleep and /spin hold up the loop while a file called "hold" is there, at least a second; /wait gives
-# way; /crash dies. The answer of /sleep is what is left of its sleep, and how long it took, in ms.
+# way for 3 s; /crash dies. The answer of /sleep is what is left of its sleep, and how long it took, in ms.
 SOURCE = """
 #include <casgi/casgi.h>
 #include <fcntl.h>
@@ -63,7 +63,7 @@ static int answer(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t
     } else if (!strcmp(scope->path.ptr, "/spin")) {
         spin_on_the_loop();
     } else if (!strcmp(scope->path.ptr, "/wait")) {
-        casgi_sleep(300);
+        casgi_sleep(3000);
     } else if (!strcmp(scope->path.ptr, "/crash")) {
         write_to_nowhere();
     } else if (!strcmp(scope->path.ptr, "/abort")) {

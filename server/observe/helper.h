@@ -1,0 +1,9 @@
+/* observe/helper.h: the stack of a thread of this process, as another process sees it. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* [thread] Runs `program --stack-of THIS:thread` and waits for it, at most 3 s; what it wrote is in `out`, with a NUL,
+ * cut at `capacity`. Returns the length; 0: it could not be run. The thread is not disturbed. */
+size_t helper_stack(const char *program, pid_t thread, char *out, size_t capacity);
