@@ -125,7 +125,7 @@ class Bench:
 
     def waiting(self):
         """Each request waits 100 ms; the ideal rate is connections / 0.1 s."""
-        rates = {}
+        rates, slowest = {}, {}
 
         def figure(kind):
             with Server(kind, "wait") as server:
@@ -134,16 +134,60 @@ class Bench:
                 report = load(server, "--connections", connections, "--seconds", self.options.waiting_seconds)
                 memory = server.peak() / 1e6
             rate = rates[kind] = report["answers"] / report["seconds"]
-            text = f"{rate:8.0f}/s  p50 {report['p50_us'] / 1e3:.0f}  p99 {report['p99_us'] / 1e3:.0f} ms  {memory:.0f} MB"
+            p99 = slowest[kind] = report["p99_us"] / 1e3
+            text = f"{rate:8.0f}/s  p50 {report['p50_us'] / 1e3:.0f}  p99 {p99:.0f} ms  {memory:.0f} MB"
             share = f"{100 * rate / rates[LIMIT]:.0f} % of the limit, " if LIMIT in rates else ""
-            return text, f"{share}{100 * rate / (connections * 10):.0f} % of the ideal"
+            note = f"{share}{100 * rate / (connections * 10):.0f} % of the ideal"
+            if kind is OURS and LIMIT in rates:
+                met = rate >= 0.93 * rates[LIMIT] and p99 <= slowest[LIMIT] + 20 and memory <= 90
+                note += f"; at least 93 % of the limit, p99 at most 20 ms later, at most 90 MB: {'yes' if met else 'NO'}"
+            return text, note
         for connections in self.options.waiting_connections:
             for kind in [LIMIT, *self.kinds]:
                 if "wait" in kind.tasks:
                     self.attempt(f"waiting 100 ms, {connections} connections", kind, figure)
 
 
-ROWS = ["plain", "pipelined", "json", "echo", "connection", "instructions", "calls", "idle", "start", "save"]
+    def primitives(self):
+        """What tasks, locks and threads cost inside the server (primitives.c)."""
+        every_core = set(range(os.cpu_count()))
+        with Server(OURS, "primitives") as pinned, Server(OURS, "primitives", cores=every_core) as free:
+            for row in PRIMITIVES:
+                server = free if row.path == "parallel" else pinned  # a thread on another core wakes slower, ours or not
+                self.attempt(row.what, OURS, lambda _kind: row.figure(server, self.options.parked))
+
+
+class Primitive:
+    """A row of primitives.c: its path there, its goal and the unit of that, or what its goal is a multiple of."""
+
+    def __init__(self, what, path, goal, unit="ns", each=1, base=None):
+        self.what, self.path, self.goal, self.unit, self.each, self.base = what, path, goal, unit, each, base
+
+    def figure(self, server, parked):
+        status, body = server.get(f"/{self.path}?{parked}")
+        if status != 200:
+            raise Failed(f"status {status}")
+        value, beside, control = (float(word) / self.each for word in body.split())
+        if self.base:
+            text = f"{value / beside:.2f} times  {value:.1f} {self.unit}, {self.base} {beside:.1f}"
+        else:
+            text = f"{value:.1f} {self.unit}"
+        met = (value / beside if self.base else value) <= self.goal
+        alone = f" (two bare threads: {control / beside:.2f})" if control else ""
+        return text, f"at most {self.goal}: {'yes' if met else 'NO'}{alone}"
+
+
+PRIMITIVES = [
+    Primitive("task created, run and joined", "create", 150),
+    Primitive("park and wake", "park", 60),
+    Primitive("uncontended lock operation", "lock", 20),
+    Primitive("uncontended queue operation", "queue", 20),
+    Primitive("thread's round trip, one core", "thread", 1.3, "us", 1e3, "condvar and eventfd"),
+    Primitive("three 100 ms waits, gathered", "gather", 103, "ms", 1e6),
+    Primitive("two computations on threads", "parallel", 1.15, "ms", 1e6, "one"),
+    Primitive("memory of a parked task", "parked", 5, "KiB", 1024),
+]
+ROWS = ["plain", "pipelined", "json", "echo", "connection", "instructions", "calls", "idle", "start", "save", "primitives"]
 
 
 def parse():
@@ -156,6 +200,7 @@ def parse():
     parser.add_argument("--waiting-connections", type=int, nargs="+", default=[1000, 5000, 10000], metavar="N",
                         help="how many connections wait (1000 5000 10000)")
     parser.add_argument("--idle", type=int, default=10000, help="idle connections (10000)")
+    parser.add_argument("--parked", type=int, default=100000, help="parked tasks whose memory is measured (100000)")
     parser.add_argument("--starts", type=int, default=20, help="how often starts and saves are timed (20)")
     parser.add_argument("--no-peers", action="store_true", help="only casgi and the limit")
     parser.add_argument("--install-peers", action="store_true", help="install the peers that Debian has (done by ./dev)")

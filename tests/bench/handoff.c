@@ -2,17 +2,15 @@
  * and an eventfd back, in turns in one run. Also a wait for a descriptor, and a read of a file in the page cache.
  *
  *     handoff [ROUNDS] */
+#include "bare.h"
 #include "casgi/casgi.h"
 #include "runtime/fdwatch.h"
 #include "runtime/file.h"
 #include "runtime/task.h"
 #include "runtime/threads.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,69 +44,16 @@ static void fail(const char *what)
     exit(1);
 }
 
-/* ---- the least it could be ---- */
-
-static struct {
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    bool work;
-    bool over;
-    int event;
-    int epoll;
-} bare = { .mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
-
-static void *bare_thread(void *arg)
-{
-    const uint64_t one = 1;
-    for (bool over = false; !over;) {
-        pthread_mutex_lock(&bare.mutex);
-        while (!bare.work && !bare.over) {
-            pthread_cond_wait(&bare.wake, &bare.mutex);
-        }
-        bare.work = false;
-        over = bare.over;
-        pthread_mutex_unlock(&bare.mutex);
-        if (write(bare.event, &one, sizeof(one)) < 0) {
-            fail("write");
-        }
-    }
-    return arg;
-}
-
-static void bare_signal(bool over)
-{
-    pthread_mutex_lock(&bare.mutex);
-    bare.work = true;
-    bare.over = over;
-    pthread_mutex_unlock(&bare.mutex);
-    pthread_cond_signal(&bare.wake);
-}
-
-static double time_bare(void)
+static double time_bare(struct bare *bare)
 {
     for (size_t i = 0; i < rounds; i++) {
-        struct epoll_event event;
-        uint64_t count;
         double begun = now_ns();
-        bare_signal(false);
-        if (epoll_wait(bare.epoll, &event, 1, -1) != 1 || read(bare.event, &count, sizeof(count)) < 0) {
-            fail("epoll_wait");
+        if (bare_round(bare)) {
+            fail("a bare round trip");
         }
         samples[i] = now_ns() - begun;
     }
     return median(samples, rounds);
-}
-
-static pthread_t bare_start(void)
-{
-    struct epoll_event event = { .events = EPOLLIN };
-    pthread_t thread;
-    bare.event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    bare.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_ctl(bare.epoll, EPOLL_CTL_ADD, bare.event, &event) || pthread_create(&thread, NULL, bare_thread, NULL)) {
-        fail("pthread_create");
-    }
-    return thread;
 }
 
 /* ---- ours ---- */
@@ -209,6 +154,7 @@ int main(int argc, char **argv)
 {
     struct loop_options options = { 0 };
     struct loop *loop;
+    struct bare bare;
     double least[PAIRS], ours[PAIRS], ratio[PAIRS];
     rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : ROUNDS;
     samples = calloc(rounds ? rounds : 1, sizeof(*samples));
@@ -219,9 +165,11 @@ int main(int argc, char **argv)
     casgi_imports_.threads = &threads_interface;
     casgi_imports_.fd = &fd_interface;
     casgi_imports_.files = &files_interface;
-    pthread_t thread = bare_start();
+    if (bare_start(&bare)) {
+        fail("pthread_create");
+    }
     for (size_t i = 0; i < PAIRS; i++) {
-        least[i] = time_bare();
+        least[i] = time_bare(&bare);
         ours[i] = time_task(loop, to_thread, NULL);
         ratio[i] = ours[i] / least[i];
     }
@@ -229,8 +177,7 @@ int main(int argc, char **argv)
     printf("casgi_to_thread                       %8.0f ns   %.2f times (at most 1.30)\n", median(ours, PAIRS),
            median(ratio, PAIRS));
     print_others(loop);
-    bare_signal(true);
-    pthread_join(thread, NULL);
+    bare_stop(&bare);
     loop_free(loop);
     free(samples);
     return 0;

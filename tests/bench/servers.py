@@ -57,9 +57,9 @@ def children_of(pid):
 
 
 class Server:
-    """A running server on core 0; .port is where it answers."""
+    """A running server, on core 0 unless told otherwise; .port is where it answers."""
 
-    def __init__(self, kind, task, wrapper=(), ready=True):
+    def __init__(self, kind, task, wrapper=(), ready=True, cores=None):
         self.kind, self.task, self.wrapper = kind, task, list(wrapper)
         self.port = free_port()
         self.folder = tempfile.mkdtemp(dir=work)
@@ -68,7 +68,7 @@ class Server:
         self.output = open(os.path.join(self.folder, "stdout"), "wb")
         command = [*self.wrapper, *kind.command(self, task)]
         self.began = time.monotonic()
-        self.process = spawn(command, SERVER_CORE, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.errors,
+        self.process = spawn(command, cores or SERVER_CORE, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.errors,
                              cwd=self.folder)
         if ready:
             self.wait_ready()
@@ -89,10 +89,10 @@ class Server:
         self.stop()
         raise RuntimeError(f"{self.kind.name} does not answer: {said[-300:]}")
 
-    def get(self):
+    def get(self, path="/"):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
-            connection.request("GET", "/")
+            connection.request("GET", path)
             response = connection.getresponse()
             return response.status, response.read()
         except http.client.HTTPException as error:
@@ -227,7 +227,7 @@ def go_command(server, _task):
 
 
 LIMIT = Kind("limit", {"hello", "json", "echo", "wait"}, "cc", limit_command)
-OURS = Kind("casgi", {"hello", "json", "echo", "wait"}, CASGI, casgi_command("--no-access-log"))
+OURS = Kind("casgi", {"hello", "json", "echo", "wait", "primitives"}, CASGI, casgi_command("--no-access-log"))
 LOGGED = Kind("casgi, access log", {"hello"}, CASGI, casgi_command("--access-log"))
 PEERS = [
     Kind("nginx", {"hello"}, "nginx", nginx_command),

@@ -36,6 +36,10 @@ class Bench(unittest.TestCase):
         output = self.run_bench("--waiting", "--waiting-seconds", "0.5", "--waiting-connections", "100")
         self.assertEqual(output.count("% of the ideal"), 2, output)
 
+    def test_primitives_are_measured(self):
+        output = self.run_bench("--only", "primitives", "--parked", "1000")
+        self.assertEqual(output.count("at most"), 8, output)
+
     def test_the_document_has_200_bytes(self):
         self.assertEqual(len(bench.document()), 200)
 
