@@ -68,6 +68,8 @@ struct config {
     uint64_t stack_size;                /* 256 KiB */
 
     uint64_t slow_callback_duration; /* milliseconds; 0; 100 with reload */
+    char *trace;                     /* NULL */
+    uint64_t trace_limit;            /* 64 MiB */
 };
 
 /* Fills *out from the arguments, then, for options not given there, the environment (CASGI_*), then defaults.

@@ -331,6 +331,23 @@ const struct option options[] = {
       .shown = "off; 100 with --reload",
       .most = 24 * 3600 * 1000,
       .help = "A handler that holds up the loop for longer is reported while it does, with its stack; 0: never." },
+    { .name = "trace",
+      .metavar = "FILE",
+      .kind = OPTION_TEXT,
+      .group = GROUP_DIAGNOSTICS,
+      MEMBER(trace),
+      .check = check_not_empty,
+      .help = "Write when each request ran and what it waited for, to be drawn by timeline.html or Perfetto." },
+    { .name = "trace-limit",
+      .metavar = "SIZE",
+      .kind = OPTION_SIZE,
+      .group = GROUP_DIAGNOSTICS,
+      MEMBER(trace_limit),
+      .fallback = "64m",
+      .least = 4096,
+      .most = INT64_MAX,
+      .zero_disables = true,
+      .help = "Where that file ends." },
 };
 
 const size_t option_count = sizeof(options) / sizeof(options[0]);

@@ -99,5 +99,8 @@ void worker_tear_down(struct worker *worker);
 int observers_new(struct worker *worker, struct observers **out) __attribute__((warn_unused_result));
 void observers_free(struct observers *observers);
 
+/* The process ends without observers_free: the file of --trace is made whole. NULL does nothing. */
+void observers_end_timeline(struct observers *observers);
+
 /* The application has started: from here on a task that holds up the loop is reported. */
 void observers_start(struct observers *observers);

@@ -73,6 +73,7 @@ void worker_give_up(struct worker *worker, int exit_code)
     log_print(CASGI_LOG_ERROR, "%zu task(s) did not end in time; the process ends without them",
               task_count(worker->loop));
     task_for_each(worker->loop, name_task, /* arg */ NULL);
+    observers_end_timeline(worker->observers);
     listen_unlink(worker->options->sockets);
     log_finish();
     _exit(exit_code);

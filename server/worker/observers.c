@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "observe/access.h"
+#include "observe/timeline.h"
 #include "observe/trace_events.h"
 #include "observe/watchdog.h"
 #include "worker/orders.h"
@@ -19,6 +20,7 @@ struct observers {
     struct exchange_observer failures;
     struct loop_late retire;
     struct watchdog *watchdog; /* NULL: nobody watches */
+    struct timeline *timeline; /* NULL: none is written */
 };
 
 /* ---- the application's failures ---- */
@@ -102,6 +104,58 @@ static int add_logs(struct observers *observers)
     return rc;
 }
 
+/* ---- the timeline and the watchdog ---- */
+
+/* One of a supervisor's workers begins it when it serves: if it never does, its predecessor's stays. */
+static int open_timeline(struct observers *observers)
+{
+    const struct worker *worker = observers->worker;
+    const struct timeline_options options = { .path = worker->config->trace,
+                                              .limit = worker->config->trace_limit,
+                                              .replace = worker->options->generation > 1 };
+    casgi_error_t error;
+    if (!options.path || worker->options->placeholder) {
+        return 0;
+    }
+    int rc = timeline_open(worker->loop, &options, &observers->timeline, &error);
+    if (rc) {
+        log_print(CASGI_LOG_ERROR, "There is no timeline: %s", error.message);
+    }
+    return rc;
+}
+
+static void start_watchdog(struct observers *observers)
+{
+    struct worker *worker = observers->worker;
+    const struct watchdog_options options = { .most = worker->config->slow_callback_duration * 1000,
+                                              .program = "/proc/self/exe" };
+    if (!options.most || worker->options->placeholder) {
+        return;
+    }
+    int rc = watchdog_new(worker->loop, &options, &observers->watchdog);
+    if (rc) {
+        log_print(CASGI_LOG_WARNING, "Nobody watches for handlers that hold up the loop: %s", error_text(rc));
+    }
+}
+
+void observers_start(struct observers *observers)
+{
+    if (observers->worker->options->generation) {
+        (void)open_timeline(observers); /* it serves without one, too */
+    }
+    start_watchdog(observers);
+}
+
+void observers_end_timeline(struct observers *observers)
+{
+    if (observers) {
+        timeline_close(observers->timeline);
+        observers->timeline = NULL;
+    }
+}
+
+/* ---- life ---- */
+
 int observers_new(struct worker *worker, struct observers **out)
 {
     struct observers *observers = calloc(1, sizeof(*observers));
@@ -112,6 +166,9 @@ int observers_new(struct worker *worker, struct observers **out)
     observers->retire.fn = on_retire;
     list_init(&observers->retire.node);
     int rc = add_logs(observers);
+    if (!rc && !worker->options->generation) {
+        rc = open_timeline(observers);
+    }
     if (rc) {
         observers_free(observers);
         return rc;
@@ -126,24 +183,11 @@ int observers_new(struct worker *worker, struct observers **out)
     return 0;
 }
 
-void observers_start(struct observers *observers)
-{
-    struct worker *worker = observers->worker;
-    const struct watchdog_options options = { .most = worker->config->slow_callback_duration * 1000,
-                                              .program = "/proc/self/exe" };
-    if (!options.most || worker->options->placeholder) {
-        return;
-    }
-    int rc = watchdog_new(worker->loop, &options, &observers->watchdog);
-    if (rc) {
-        log_print(CASGI_LOG_WARNING, "Nobody watches for handlers that hold up the loop: %s", error_text(rc));
-    }
-}
-
 void observers_free(struct observers *observers)
 {
     if (observers) {
         watchdog_free(observers->watchdog);
+        observers_end_timeline(observers);
         list_remove(&observers->retire.node);
         access_log_free(observers->access);
         trace_events_free(observers->trace);
