@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 import support
+from stacks import require_stacks
 
 MYAPP = """\
 #include <casgi/casgi.h>
@@ -78,9 +79,24 @@ class Install(support.TestCase):
         with support.Server("inspect", program=self.casgi, cwd=self.folder) as server:
             self.assertEqual(server.get()[0], 200)
 
+    def test_the_page_that_draws_a_timeline_is_found(self):
+        with support.Server("inspect", "--trace", "trace.json", program=self.casgi, cwd=self.folder) as server:
+            self.assertEqual(server.stop(), 0)
+            page = os.path.join(os.path.realpath(self.prefix), "share", "casgi", "timeline.html")
+            self.assertTrue(os.path.exists(page))
+            self.assertIn(f" opens in {page} and in ", server.text())
+
+    def test_stacks_are_shown(self):
+        require_stacks()
+        with support.Server("inspect", program=self.casgi) as server:
+            code, text = support.run("--stack-of", str(server.process.pid), program=self.casgi)
+            self.assertEqual(code, 0, text)
+            self.assertIn(" main at ", text)
+
     def test_every_header_is_installed(self):
-        ours = sorted(name for name in os.listdir(os.path.join(support.ABI, "casgi")) if name.endswith(".h"))
-        self.assertEqual(sorted(os.listdir(os.path.join(self.prefix, "include", "casgi"))), ours)
+        ours = {name for name in os.listdir(os.path.join(support.ABI, "casgi")) if name.endswith(".h")}
+        installed = {name for name in os.listdir(os.path.join(self.prefix, "include", "casgi")) if name.endswith(".h")}
+        self.assertEqual(installed, ours)
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ class Trace(Traced):
         with self.serve("--trace-limit", "4k") as server:
             for _ in range(50):
                 server.get("/")
-            server.wait_log(r"WARNING: +The timeline .*trace\.json ends here: its limit is reached \(--trace-limit\)$")
+            server.wait_log(r"WARNING: .*The timeline .*trace\.json ends here: its limit is reached \(--trace-limit\)$")
             self.assertEqual(server.get("/")[0], 200)
             self.assertEqual(server.stop(), 0)
         self.assertLessEqual(os.path.getsize(self.file), 4096)
