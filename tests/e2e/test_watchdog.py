@@ -7,7 +7,7 @@ import unittest
 
 import support
 from stacks import SOURCE, line_of, require_stacks
-from support import Server, build_module, wait_until
+from support import Server, build_module, replace_file, wait_until
 
 
 class Watchdog(support.TestCase):
@@ -79,6 +79,16 @@ class Watchdog(support.TestCase):
     def test_it_is_on_with_reload(self):
         with self.serve("--reload") as server:
             self.hold(server, "/sleep", "GET /sleep has held up the loop")
+
+    def test_with_reload_places_are_those_of_the_source(self):
+        require_stacks()
+        source = os.path.join(self.folder, "app.c")
+        replace_file(source, SOURCE)
+        with Server("--reload", source, cwd=self.folder) as server:
+            self.hold(server, "/sleep", rf"sleep_on_the_loop at app\.c:{line_of('here it sleeps')}$")
+            replace_file(source, "\n" + SOURCE)
+            server.wait_log("Reloaded|reloaded")
+            self.hold(server, "/sleep", rf"sleep_on_the_loop at app\.c:{line_of('here it sleeps') + 1}$")
 
     def test_zero_switches_it_off_with_reload(self):
         with self.serve("--reload", "--slow-callback-duration=0") as server:
