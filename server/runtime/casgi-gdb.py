@@ -4,17 +4,22 @@
     (gdb) casgi tasks          one line a task
     (gdb) casgi stacks         the same, each with its stack
 
-A task that waits is not on any thread: its registers lie on its own stack, where jump_fcontext left them. The stack is
-walked by its frame pointers, so that it works on a core file as well; frames of a library built without them are left
-out.
+A task that waits is not on any thread: its registers lie on its own stack, where jump_fcontext left them. gdb is told
+that the current frame was called from there, and unwinds the rest itself: without frame pointers, through inlined
+functions, and on a core file as well.
 """
 
 import gdb
+from gdb.unwinder import Unwinder, register_unwinder
 
 STATES = ("ready", "running", "parked", "ended")
 
-# Where jump_fcontext keeps the frame pointer and the return address, from the saved stack pointer (Boost.Context 1.74).
-SAVED = {"i386:x86-64": (0x30, 0x38), "aarch64": (0x90, 0x98)}
+# Where jump_fcontext keeps the registers, from the saved stack pointer, and how much of the stack it takes (Boost.Context
+# 1.74).
+SAVED = {
+    "i386:x86-64": ({"r12": 0x08, "r13": 0x10, "r14": 0x18, "r15": 0x20, "rbx": 0x28, "rbp": 0x30, "rip": 0x38}, "rsp", 0x40),
+    "aarch64": ({**{"x%d" % n: 0x40 + 8 * (n - 19) for n in range(19, 31)}, "pc": 0xA0}, "sp", 0xB0),
+}
 MOST_FRAMES = 64
 
 
@@ -70,44 +75,66 @@ def line(task):
     return "0x%x %s: %s%s%s%s" % (int(task.address), text(task["name"]), state, waits, cancelled, parent)
 
 
-def functions(pc):
-    """The function at `pc`, with those it was inlined into, innermost first."""
-    names = []
-    block = gdb.block_for_pc(pc)
-    while block and not block.is_static and not block.is_global:
-        if block.function:
-            names.append(block.function.name)
-        block = block.superblock
-    return names or [gdb.execute("info symbol 0x%x" % pc, to_string=True).split(" in ")[0].strip()]
+class Place:
+    """What gdb tells frames apart by."""
+
+    def __init__(self, sp, pc):
+        self.sp, self.pc = sp, pc
 
 
-def where(pc):
-    place = gdb.find_pc_line(pc)
+class Parked(Unwinder):
+    """While `context` is set: the innermost frame's caller is what jump_fcontext saved there."""
+
+    def __init__(self):
+        super().__init__("casgi parked task")
+        self.context = 0
+        self.used = False
+
+    def __call__(self, frame):
+        saved = SAVED.get(frame.architecture().name())
+        if not self.context or self.used or not saved:
+            return None
+        self.used = True
+        registers, stack_pointer, size = saved
+        info = frame.create_unwind_info(Place(gdb.Value(self.context), gdb.Value(0)))
+        for name, offset in registers.items():
+            info.add_saved_register(name, self.typed(frame, name, word_at(self.context + offset)))
+        info.add_saved_register(stack_pointer, self.typed(frame, stack_pointer, self.context + size))
+        return info
+
+    @staticmethod
+    def typed(frame, name, word):
+        return gdb.Value(word).cast(frame.read_register(name).type)
+
+    def enter(self, context):
+        self.context, self.used = context, False
+        gdb.invalidate_cached_frames()
+
+
+parked = Parked()
+
+
+def where(frame):
+    place = frame.find_sal()
     at = " at %s:%d" % (place.symtab.filename, place.line) if place.symtab else ""
-    return "0x%x in %s%s" % (pc, " in ".join(functions(pc)), at)
+    return "0x%x in %s%s" % (frame.pc(), frame.name() or "??", at)
 
 
 def frames(task):
-    """The return addresses on a parked task's stack."""
-    architecture = gdb.selected_frame().architecture().name()
-    if architecture not in SAVED:
-        return
-    frame_at, return_at = SAVED[architecture]
-    context = int(task["co"]["context"])
+    """The frames on a parked task's stack, as lines."""
+    lines = []
     low, high = int(task["stack"]["low"]), int(task.address)
-    yield word_at(context + return_at)
-    frame = word_at(context + frame_at)
-    for _ in range(MOST_FRAMES):
-        if not low <= frame < high - 16:
-            return
-        pc = word_at(frame + 8)
-        if not pc:
-            return
-        yield pc
-        caller = word_at(frame)
-        if caller <= frame:
-            return
-        frame = caller
+    parked.enter(int(task["co"]["context"]))
+    try:
+        frame = gdb.newest_frame().older()
+        while frame and len(lines) < MOST_FRAMES and low <= int(frame.read_register("sp")) < high:
+            lines.append(where(frame))
+            frame = frame.older()
+    except gdb.error as error:
+        lines.append("(%s)" % error)
+    finally:
+        parked.enter(0)
+    return lines
 
 
 class Casgi(gdb.Command):
@@ -132,8 +159,8 @@ class Tasks(gdb.Command):
                 print(line(task))
                 count += 1
                 if self.stacks and STATES[int(task["state"])] in ("parked", "ready"):
-                    for number, pc in enumerate(frames(task)):
-                        print("  #%-2d %s" % (number, where(pc - 1)))  # a return address
+                    for number, text_of_frame in enumerate(frames(task)):
+                        print("  #%-2d %s" % (number, text_of_frame))
         print("%d tasks" % count)
 
 
@@ -146,6 +173,7 @@ class Stacks(Tasks):
         super().__init__("casgi stacks")
 
 
+register_unwinder(None, parked, replace=True)
 Casgi()
 Tasks()
 Stacks()
