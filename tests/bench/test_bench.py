@@ -33,12 +33,20 @@ class Bench(unittest.TestCase):
         self.assertIn("after the compiler", self.run_bench("--only", "save", "--starts", "2"))
 
     def test_waiting_is_measured(self):
-        output = self.run_bench("--waiting", "--waiting-seconds", "0.5", "--waiting-connections", "100")
+        output = self.run_bench("--waiting", "--waiting-seconds", "0.5", "--waiting-connections", "100",
+                                "--waiting-pairs", "1")
         self.assertEqual(output.count("% of the ideal"), 2, output)
 
     def test_primitives_are_measured(self):
         output = self.run_bench("--only", "primitives", "--parked", "1000")
         self.assertEqual(output.count("at most"), 8, output)
+
+    def test_waiting_is_judged_by_the_median_pair(self):
+        limit = [bench.Waited(1000, 100, 110, 3, 4)] * 3
+        ours = [bench.Waited(rate, 100, 110 + late, 80, 7) for rate, late in ((500, 300), (940, 15), (990, 10))]
+        self.assertIn("94 % of the limit, p99 +15 ms", bench.beside_limit(ours, limit))
+        self.assertIn("yes", bench.beside_limit(ours, limit))
+        self.assertIn("NO", bench.beside_limit(ours[:2] * 2, limit))
 
     def test_the_document_has_200_bytes(self):
         self.assertEqual(len(bench.document()), 200)
