@@ -140,11 +140,19 @@ static void tell_inlined(struct walk *walk, Dwfl_Module *module, Dwarf_Addr addr
     free(scopes);
 }
 
+/* libdw gives the nearest line, also for what was assembled without any. */
+static Dwfl_Line *line_at(Dwfl_Module *module, Dwarf_Addr address)
+{
+    Dwarf_Addr bias;
+    Dwarf_Die *unit = dwfl_module_addrdie(module, address, &bias);
+    return unit && dwarf_haspc(unit, address - bias) > 0 ? dwfl_module_getsrc(module, address) : NULL;
+}
+
 static void tell(struct walk *walk, Dwarf_Addr address, struct unwind_frame *frame)
 {
     Dwfl_Module *module = dwfl_addrmodule(walk->dwfl, address);
     if (module) {
-        Dwfl_Line *line = dwfl_module_getsrc(module, address);
+        Dwfl_Line *line = line_at(module, address);
         frame->object = dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
         frame->function = dwfl_module_addrname(module, address);
         frame->file = line ? dwfl_lineinfo(line, NULL, &frame->line, NULL, NULL, NULL) : NULL;
