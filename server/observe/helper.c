@@ -53,7 +53,7 @@ static pid_t start(const char *program, pid_t thread, int output)
 }
 
 /* Until it has closed its end. */
-static size_t read_all(int input, char *out, size_t capacity)
+static size_t read_all(int input, void (*on_first)(void *arg), void *arg, char *out, size_t capacity)
 {
     struct timespec began;
     size_t length = 0;
@@ -68,13 +68,17 @@ static size_t read_all(int input, char *out, size_t capacity)
         if (size <= 0) {
             break;
         }
+        if (!length) {
+            on_first(arg);
+        }
         length += (size_t)size;
     }
     out[length] = '\0';
     return length;
 }
 
-size_t helper_stack(const char *program, pid_t thread, char *out, size_t capacity)
+size_t helper_stack(const char *program, pid_t thread, void (*on_taken)(void *arg), void *arg, char *out,
+                    size_t capacity)
 {
     int ends[2];
     size_t length = 0;
@@ -86,7 +90,7 @@ size_t helper_stack(const char *program, pid_t thread, char *out, size_t capacit
     close(ends[1]);
     if (child > 0) {
         (void)prctl(PR_SET_PTRACER, child, 0, 0, 0); /* a child may otherwise not look at its parent everywhere */
-        length = read_all(ends[0], out, capacity);
+        length = read_all(ends[0], on_taken, arg, out, capacity);
         (void)kill(child, SIGKILL); /* it has said all, or takes too long */
         while (waitpid(child, NULL /* how it ended */, 0) < 0 && errno == EINTR) {
         }

@@ -5,5 +5,7 @@
 #include <sys/types.h>
 
 /* [thread] Runs `program --stack-of THIS:thread` and waits for it, at most 3 s; what it wrote is in `out`, with a NUL,
- * cut at `capacity`. Returns the length; 0: it could not be run. The thread is not disturbed. */
-size_t helper_stack(const char *program, pid_t thread, char *out, size_t capacity);
+ * cut at `capacity`. Calls on_taken(arg) when the stack has been taken: the names of its functions may take a while
+ * longer. Returns the length; 0: it could not be run. The thread is not disturbed. */
+size_t helper_stack(const char *program, pid_t thread, void (*on_taken)(void *arg), void *arg, char *out,
+                    size_t capacity);

@@ -23,6 +23,8 @@ enum { WHO_SIZE = 512, ID_SIZE = 80, STACK_SIZE = 16384 };
 /* A task that held up the loop, and what it was doing: a copy. */
 struct culprit {
     uint64_t turn;
+    bool is_there; /* it held up the loop when its stack was taken */
+    uint64_t lasted;
     char who[WHO_SIZE];
     char request_id[ID_SIZE];
 };
@@ -95,9 +97,13 @@ static void describe(struct culprit *culprit, const struct task *task)
                    id.ptr ? id.ptr : "");
 }
 
+/* Without the line that says whose it is. */
 static void tell_stack(char *stack)
 {
     char *rest;
+    if (strncmp(stack, "thread ", strlen("thread ")) == 0) {
+        stack += strcspn(stack, "\n");
+    }
     for (char *line = strtok_r(stack, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         log_print(CASGI_LOG_WARNING, "    %s", line);
     }
@@ -140,27 +146,40 @@ static bool still_there(const struct watchdog *watchdog)
     return watchdog->running && watchdog->turn == watchdog->culprit.turn;
 }
 
-/* Looks, without the mutex, where it is; if meanwhile it has gone on, what was seen may be another task's. */
+/* If meanwhile the loop has gone on, what is seen may be another task's. */
+static void on_taken(void *arg)
+{
+    struct watchdog *watchdog = arg;
+    pthread_mutex_lock(&watchdog->mutex);
+    watchdog->culprit.is_there = still_there(watchdog);
+    watchdog->culprit.lasted = loop_clock() - watchdog->began;
+    pthread_mutex_unlock(&watchdog->mutex);
+}
+
+/* Looks, without the mutex, where it is. */
 static void report(struct watchdog *watchdog)
 {
     struct culprit *culprit = &watchdog->culprit;
-    culprit->turn = watchdog->reported = watchdog->turn;
+    const char *program = watchdog->options.program;
+    size_t length = 0;
+    *culprit = (struct culprit){ .turn = watchdog->turn };
+    watchdog->reported = watchdog->turn;
     watchdog->took = 0;
     describe(culprit, watchdog->running);
     pthread_mutex_unlock(&watchdog->mutex);
-    const char *program = watchdog->options.program;
-    size_t length = program ? helper_stack(program, watchdog->loop_thread, watchdog->stack, STACK_SIZE) : 0;
-    pthread_mutex_lock(&watchdog->mutex);
-    bool there = still_there(watchdog);
-    uint64_t lasted = there ? loop_clock() - watchdog->began : watchdog->took;
-    pthread_mutex_unlock(&watchdog->mutex);
-    if (there) {
+    if (program) {
+        length = helper_stack(program, watchdog->loop_thread, on_taken, watchdog, watchdog->stack, STACK_SIZE);
+    }
+    if (!length) {
+        on_taken(watchdog);
+        watchdog->stack[0] = '\0';
+    }
+    if (culprit->is_there) {
         casgi_str_t before = tag_with(culprit);
-        tell_duration(culprit, "has held up", lasted, length ? " and is at" : " and goes on");
+        tell_duration(culprit, "has held up", culprit->lasted, length ? " and is at" : " and goes on");
         tell_stack(watchdog->stack);
         (void)log_set_request(before);
     }
-    watchdog->stack[0] = '\0';
     pthread_mutex_lock(&watchdog->mutex);
 }
 

@@ -21,6 +21,8 @@ struct line {
 /* The lines are kept until all are there, since those before a signal's frame are left out. */
 struct printer {
     char folder[PATH_MAX]; /* files below it are named from there */
+    pid_t process;
+    pid_t thread;
     unsigned count;
     struct line lines[LINES_MOST];
 };
@@ -48,6 +50,14 @@ static void describe(const struct printer *printer, const struct unwind_frame *f
     } else {
         (void)snprintf(text, LINE_SIZE, "0x%llx in %s", (unsigned long long)frame->address, object);
     }
+}
+
+/* At once, so that who waits for this output knows that the stack is from before. */
+static void on_taken(void *arg)
+{
+    const struct printer *printer = arg;
+    printf("thread %d of process %d\n", (int)printer->thread, (int)printer->process);
+    (void)fflush(stdout);
 }
 
 static void on_frame(void *arg, const struct unwind_frame *frame)
@@ -79,20 +89,21 @@ static void print_all(const struct printer *printer)
     }
 }
 
-static bool parse(const char *text, pid_t *out_process, pid_t *out_thread)
+static bool parse(const char *text, struct printer *printer)
 {
     char *end;
     long process = strtol(text, &end, 10), thread = process;
     if (*end == ':') {
         thread = strtol(end + 1, &end, 10);
     }
-    *out_process = (pid_t)process;
-    *out_thread = (pid_t)thread;
+    printer->process = (pid_t)process;
+    printer->thread = (pid_t)thread;
     return !*end && process > 0 && process <= INT_MAX && thread > 0 && thread <= INT_MAX;
 }
 
-static int walk(pid_t process, pid_t thread, struct printer *printer, casgi_error_t *error)
+static int walk(struct printer *printer, casgi_error_t *error)
 {
+    const struct unwind_listener listener = { .on_taken = on_taken, .on_frame = on_frame, .arg = printer };
     const void *symbol;
     int rc = part_load("unwind", UNWIND_PART_SYMBOL, &symbol, error);
     if (rc) {
@@ -105,19 +116,18 @@ static int walk(pid_t process, pid_t thread, struct printer *printer, casgi_erro
     if (!getcwd(printer->folder, sizeof(printer->folder))) {
         printer->folder[0] = '\0';
     }
-    return part->walk(process, thread, on_frame, printer, error);
+    return part->walk(printer->process, printer->thread, &listener, error);
 }
 
 int stack_of_run(const char *text)
 {
     static struct printer printer;
-    pid_t process, thread;
     casgi_error_t error;
-    if (!parse(text, &process, &thread)) {
+    if (!parse(text, &printer)) {
         fprintf(stderr, "casgi: " STACK_OF_OPTION " needs the number of a process, or PROCESS:THREAD\n");
         return EXIT_USAGE;
     }
-    if (walk(process, thread, &printer, &error)) {
+    if (walk(&printer, &error)) {
         fprintf(stderr, "casgi: no stack: %s\n", error.message);
         return EXIT_NO_STACK;
     }

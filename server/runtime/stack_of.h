@@ -5,7 +5,7 @@
 
 #define STACK_OF_OPTION "--stack-of"
 
-/* Prints a line for each function on the stack (default: of the first thread) on stdout; what is wrong goes to stderr.
- * Returns the exit code: 0, 1: the stack could not be read, 2: `text` is no such thing. May block; loads the part
- * "unwind". */
+/* Prints on stdout, as soon as the stack (default: of the first thread) has been taken, a line that says so, then a
+ * line for each function; what is wrong goes to stderr. Returns the exit code: 0, 1: the stack could not be read, 2:
+ * `text` is no such thing. May block; loads the part "unwind". */
 int stack_of_run(const char *text);

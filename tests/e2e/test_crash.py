@@ -31,8 +31,9 @@ class Crash(support.TestCase):
         require_stacks()
         log, number = self.crash("/crash")
         self.assertEqual(number, signal.SIGSEGV)
-        self.assertRegex(log[1], rf"^#0 +write_to_nowhere at {self.place('here it dies')}$")
-        self.assertRegex(log[2], r"^#1 +answer at ")
+        self.assertRegex(log[1], r"^thread \d+ of process \d+$")
+        self.assertRegex(log[2], rf"^#0 +write_to_nowhere at {self.place('here it dies')}$")
+        self.assertRegex(log[3], r"^#1 +answer at ")
 
     def test_an_abort_is_named_with_who_called_it(self):
         require_stacks()
@@ -46,7 +47,7 @@ class Crash(support.TestCase):
         log, number = self.crash("/recurse")
         self.assertEqual(number, signal.SIGSEGV)
         self.assertRegex(log[0], r"stack overflow in task request while handling GET /recurse .*--stack-size")
-        self.assertIn("recurse at ", log[1])
+        self.assertIn("recurse at ", log[2])
         self.assertTrue(any(f"recurse at {self.place('here it goes down')}" in line for line in log[2:]), log)
         self.assertTrue(any(" times more" in line for line in log[2:]), log)
         self.assertTrue(any("answer at " in line for line in log[2:]), log)

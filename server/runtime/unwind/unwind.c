@@ -15,11 +15,17 @@
 enum { PATIENCE = 1000, PAUSE = 10 }; /* ms */
 enum { FRAMES_MOST = 2000 };
 
+/* A frame as it was found. */
+struct place {
+    Dwarf_Addr address;
+    bool is_here; /* and no return address, which may already belong to the next line */
+};
+
 struct walk {
     Dwfl *dwfl;
-    void (*fn)(void *arg, const struct unwind_frame *frame);
-    void *arg;
+    const struct unwind_listener *listener;
     unsigned count;
+    struct place places[FRAMES_MOST];
 };
 
 /* ---- the thread ---- */
@@ -131,8 +137,7 @@ static void tell_inlined(struct walk *walk, Dwfl_Module *module, Dwarf_Addr addr
         if (tag == DW_TAG_inlined_subroutine) {
             struct unwind_frame inlined = *frame;
             inlined.function = name_of(&scopes[i]);
-            walk->fn(walk->arg, &inlined);
-            walk->count++;
+            walk->listener->on_frame(walk->listener->arg, &inlined);
             frame->signal = false;
             go_to_caller(unit, &scopes[i], frame);
         }
@@ -148,31 +153,31 @@ static Dwfl_Line *line_at(Dwfl_Module *module, Dwarf_Addr address)
     return unit && dwarf_haspc(unit, address - bias) > 0 ? dwfl_module_getsrc(module, address) : NULL;
 }
 
-static void tell(struct walk *walk, Dwarf_Addr address, struct unwind_frame *frame)
+static void tell(struct walk *walk, const struct place *place)
 {
+    bool signal = place->is_here && place != walk->places;
+    Dwarf_Addr address = place->is_here ? place->address : place->address - 1;
+    struct unwind_frame frame = { .address = place->address, .signal = signal };
     Dwfl_Module *module = dwfl_addrmodule(walk->dwfl, address);
     if (module) {
         Dwfl_Line *line = line_at(module, address);
-        frame->object = dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-        frame->function = dwfl_module_addrname(module, address);
-        frame->file = line ? dwfl_lineinfo(line, NULL, &frame->line, NULL, NULL, NULL) : NULL;
-        tell_inlined(walk, module, address, frame);
+        frame.object = dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+        frame.function = dwfl_module_addrname(module, address);
+        frame.file = line ? dwfl_lineinfo(line, NULL, &frame.line, NULL, NULL, NULL) : NULL;
+        tell_inlined(walk, module, address, &frame);
     }
-    walk->fn(walk->arg, frame);
-    walk->count++;
+    walk->listener->on_frame(walk->listener->arg, &frame);
 }
 
+/* While the thread stands still: names come later. */
 static int on_frame(Dwfl_Frame *state, void *arg)
 {
     struct walk *walk = arg;
-    Dwarf_Addr address;
-    bool is_here; /* and no return address, which may already belong to the next line */
-    if (!dwfl_frame_pc(state, &address, &is_here)) {
+    struct place *place = &walk->places[walk->count];
+    if (!dwfl_frame_pc(state, &place->address, &place->is_here)) {
         return DWARF_CB_ABORT;
     }
-    struct unwind_frame frame = { .address = address, .signal = is_here && walk->count };
-    tell(walk, is_here ? address : address - 1, &frame);
-    return walk->count < FRAMES_MOST ? DWARF_CB_OK : DWARF_CB_ABORT;
+    return ++walk->count < FRAMES_MOST ? DWARF_CB_OK : DWARF_CB_ABORT;
 }
 
 /* ---- the whole ---- */
@@ -183,46 +188,56 @@ static const Dwfl_Callbacks callbacks = { .find_elf = dwfl_linux_proc_find_elf,
                                           .find_debuginfo = dwfl_standard_find_debuginfo,
                                           .debuginfo_path = &debug_path };
 
-static int open_process(struct walk *walk, pid_t process)
+static int fail(casgi_error_t *out_error, pid_t thread, int number)
 {
-    walk->dwfl = dwfl_begin(&callbacks);
-    if (!walk->dwfl) {
-        return -1;
-    }
-    int rc = dwfl_linux_proc_report(walk->dwfl, process);
-    if (!rc) {
-        rc = dwfl_report_end(walk->dwfl, NULL, NULL);
-    }
-    return rc ? rc : dwfl_linux_proc_attach(walk->dwfl, process, true /* we have stopped it */);
-}
-
-static int read_frames(struct walk *walk, pid_t process, pid_t thread, casgi_error_t *out_error)
-{
-    int rc = open_process(walk, process);
-    if (!rc) {
-        (void)dwfl_getthread_frames(walk->dwfl, thread, on_frame, walk);
-    }
-    if (walk->count) {
-        return 0;
-    }
-    const char *reason = rc > 0 ? strerror(rc) : dwfl_errmsg(-1);
+    const char *reason = number > 0 ? strerror(number == ENOENT ? ESRCH : number) : dwfl_errmsg(-1);
     return casgi_error_set(out_error, CASGI_EFAILED, "the stack of thread %d cannot be read: %s", (int)thread,
                            reason ? reason : "unknown error");
 }
 
-static int walk_stack(pid_t process, pid_t thread, void (*fn)(void *arg, const struct unwind_frame *frame), void *arg,
-                      casgi_error_t *out_error)
+static int open_process(struct walk *walk, pid_t process, pid_t thread, casgi_error_t *out_error)
 {
-    struct walk walk = { .fn = fn, .arg = arg };
-    (void)unsetenv("DEBUGINFOD_URLS"); /* nobody on the network is asked */
+    walk->dwfl = dwfl_begin(&callbacks);
+    int rc = walk->dwfl ? dwfl_linux_proc_report(walk->dwfl, process) : -1;
+    if (!rc) {
+        rc = dwfl_report_end(walk->dwfl, NULL, NULL);
+    }
+    if (!rc) {
+        rc = dwfl_linux_proc_attach(walk->dwfl, process, true /* it will stand still */);
+    }
+    return rc ? fail(out_error, thread, rc) : 0;
+}
+
+/* What the thread stands still for. */
+static int take_places(struct walk *walk, pid_t thread, casgi_error_t *out_error)
+{
     int rc = seize(thread, out_error);
     if (rc) {
         return rc;
     }
     rc = interrupt(thread, out_error);
     if (!rc) {
-        rc = read_frames(&walk, process, thread, out_error);
+        (void)dwfl_getthread_frames(walk->dwfl, thread, on_frame, walk);
+        rc = walk->count ? 0 : fail(out_error, thread, 0);
         let_go(thread);
+    }
+    return rc;
+}
+
+static int walk_stack(pid_t process, pid_t thread, const struct unwind_listener *listener, casgi_error_t *out_error)
+{
+    static struct walk walk;
+    walk = (struct walk){ .listener = listener };
+    (void)unsetenv("DEBUGINFOD_URLS"); /* nobody on the network is asked */
+    int rc = open_process(&walk, process, thread, out_error);
+    if (!rc) {
+        rc = take_places(&walk, thread, out_error);
+    }
+    if (!rc) {
+        listener->on_taken(listener->arg);
+    }
+    for (unsigned i = 0; !rc && i < walk.count; i++) {
+        tell(&walk, &walk.places[i]);
     }
     dwfl_end(walk.dwfl);
     return rc;
