@@ -29,12 +29,12 @@ def check_alone(root, files):
     def compile_alone(path):
         compiler, standard = ("c++", "c++17") if path.endswith(".cpp") else ("cc", "c11")
         status, output = run([compiler, "-std=" + standard, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE",
-                              "-Iabi", "-Iserver", *subject(path)], root)
+                              "-Iabi", "-Iserver", "-Iapps/kit", "-isystem", "/usr/include/postgresql", *subject(path)], root)
         return [f"{path}:1: does not compile alone:\n{output}"] if status else []
 
     def subject(path):
         return ["-x", "c", "-include", path, os.devnull] if path.endswith(".h") else [path]
-    headers = select(files, ".h", under="server/") + select(files, ".h", under="abi/")
+    headers = [path for room in ("server/", "abi/", "apps/kit/") for path in select(files, ".h", under=room)]
     return run_each(compile_alone, headers + select(files, ".c", ".cpp", under="examples/"))
 
 

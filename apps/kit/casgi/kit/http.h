@@ -68,9 +68,10 @@ typedef struct casgi_fetch_request {
     const casgi_header_t *headers;
     size_t header_count;
     casgi_str_t body; /* ptr NULL: none */
-    /* [task] A body that is made piece by piece: called in the task that waits in casgi_fetch or casgi_fetch_read, may
-     * suspend. *out_piece is borrowed until the next call, or casgi_fetch_free; an empty one is the end. Other than 0:
-     * gives the request up, and is returned. NULL: `body` it is. */
+    /* [task] A body that is made piece by piece: called in a task of its own, beside yours, so that the response may
+     * begin before the body has ended; may suspend. *out_piece is borrowed until the next call, or casgi_fetch_free; an
+     * empty one is the end. Other than 0: gives the request up, and is what casgi_fetch or casgi_fetch_read returns.
+     * NULL: `body` it is. */
     int (*read_body)(void *arg, casgi_str_t *out_piece);
     void *read_arg;
     int64_t body_size;       /* of read_body's, if it is known; 0: it is not (chunked) */
@@ -125,8 +126,8 @@ int casgi_fetch_body(casgi_fetch_response_t *response, size_t limit, casgi_str_t
 /* [any] The value of the first header field called `name` (lower case); ptr NULL: there is none. */
 casgi_str_t casgi_fetch_header(const casgi_fetch_response_t *response, const char *name);
 
-/* [loop] Ends it. A connection whose response was read to its end is used again, another is closed. NULL does nothing.
- */
+/* [task] Ends it; works for a cancelled task. A connection whose response was read to its end is used again, another is
+ * closed. Suspends only to cancel a read_body that has not returned. NULL does nothing. */
 void casgi_fetch_free(casgi_fetch_response_t *response);
 
 CASGI_EXTERN_C_END
