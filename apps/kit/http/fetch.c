@@ -164,7 +164,7 @@ int casgi_fetch_read(casgi_fetch_response_t *response, casgi_str_t *out_piece)
 int casgi_fetch_body(casgi_fetch_response_t *response, size_t limit, casgi_str_t *out_body)
 {
     struct kit_bytes *whole = &transfer_of(response)->whole;
-    casgi_str_t piece;
+    casgi_str_t piece = { NULL, 0 };
     int rc = kit_bytes_reserve(whole, 0);
     while (!rc && !(rc = casgi_fetch_read(response, &piece)) && piece.len) {
         rc = piece.len > limit - whole->size ? CASGI_ETOOBIG : kit_bytes_reserve(whole, piece.len);

@@ -382,17 +382,20 @@ static int exchange_twice(struct casgi_pg_conn *conn, struct kit_pg_batch *batch
 static int with_plans(struct casgi_pg_conn *conn, struct kit_pg_batch *batch)
 {
     struct kit_pg_plan few[PLANS_ON_STACK] = { 0 };
+    bool many = batch->count > PLANS_ON_STACK;
     int rc = check(batch);
-    if (rc || batch->count <= PLANS_ON_STACK) {
-        batch->plans = few;
-        return rc ? rc : exchange_twice(conn, batch);
+    if (rc) {
+        return rc;
     }
-    batch->plans = calloc(batch->count, sizeof(*batch->plans));
+    batch->plans = many ? calloc(batch->count, sizeof(*batch->plans)) : few;
     if (!batch->plans) {
         return kit_pg_fail(&batch->error, CASGI_ENOMEM, "out of memory");
     }
     rc = exchange_twice(conn, batch);
-    free(batch->plans);
+    if (many) {
+        free(batch->plans);
+    }
+    batch->plans = NULL;
     return rc;
 }
 

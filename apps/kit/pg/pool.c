@@ -94,7 +94,10 @@ static void push_idle(casgi_pg_t *pg, struct casgi_pg_conn *conn)
  * connection is only seen by the read after them. */
 static bool read_unasked(struct casgi_pg_conn *conn)
 {
-    bool alive = PQconsumeInput(conn->handle) && PQconsumeInput(conn->handle) && !PQisBusy(conn->handle);
+    bool alive = true;
+    for (int reads = 0; alive && reads < 2; reads++) {
+        alive = PQconsumeInput(conn->handle) && !PQisBusy(conn->handle);
+    }
     for (PGnotify *notify; alive && (notify = PQnotifies(conn->handle));) {
         PQfreemem(notify); /* nobody listens any more */
     }

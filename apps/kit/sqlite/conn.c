@@ -87,7 +87,7 @@ static int find_statement(struct casgi_sqlite_conn *conn, const char *sql, sqlit
         *out_statement = entry->value.pointer;
         return 0;
     }
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int rc = prepare(conn, sql, &statement, error);
     if (rc) {
         return rc;
@@ -156,7 +156,7 @@ static int collect(struct casgi_sqlite_conn *conn, sqlite3_stmt *statement, casg
 int casgi_sqlite_conn_query(casgi_sqlite_conn_t *conn, const char *sql, const casgi_sqlite_value_t *params,
                             size_t param_count, casgi_sqlite_result_t **out_result, casgi_sqlite_error_t *out_error)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     if (cancelled(conn)) {
         return kit_sqlite_fail(out_error, casgi_thread_check(), "the statement was not begun");
     }
