@@ -1,6 +1,8 @@
 /* Takes a JSON object, answers it re-serialised. What is not JSON gets a 400 that says where it breaks, what is JSON
  * but not an object a 422. Build: cc -shared -fPIC json.c -o json.so -lcjson */
-#define _GNU_SOURCE
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memrchr */
+#endif
 #include <casgi/casgi.h>
 
 #include <cjson/cJSON.h>
