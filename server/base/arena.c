@@ -1,7 +1,5 @@
 #include "base/arena.h"
 
-#include "base/poison.h"
-
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,8 +71,7 @@ static void *alloc_large(struct arena *arena, size_t size)
     return block_data(block);
 }
 
-/* The piece did not fit into the newest block: a new one. */
-static void *alloc_slow(struct arena *arena, size_t size)
+void *arena_alloc_slow(struct arena *arena, size_t size)
 {
     if (size > BLOCK_ROOM) {
         return alloc_large(arena, size);
@@ -91,17 +88,6 @@ static void *alloc_slow(struct arena *arena, size_t size)
     memory_poison(arena->next, BLOCK_ROOM - size);
     memory_unpoison(data, size);
     return data;
-}
-
-/* `size` bytes at `at`, which lies in the newest block, or in the first bytes lent, or just behind. */
-static void *alloc_at(struct arena *arena, char *at, size_t size)
-{
-    if (!at || at > arena->end || size > (size_t)(arena->end - at)) {
-        return alloc_slow(arena, size);
-    }
-    arena->next = at + size;
-    memory_unpoison(at, size);
-    return at;
 }
 
 void arena_init(struct arena *arena, struct arena_pool *pool)
@@ -126,15 +112,9 @@ void arena_reset(struct arena *arena)
     arena_init(arena, arena->pool);
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
-{
-    uintptr_t at = ((uintptr_t)arena->next + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1);
-    return alloc_at(arena, (char *)at, size);
-}
-
 casgi_str_t arena_copy(struct arena *arena, casgi_str_t text)
 {
-    char *copy = text.len < SIZE_MAX ? alloc_at(arena, arena->next, text.len + 1) : NULL;
+    char *copy = text.len < SIZE_MAX ? arena_alloc_at(arena, arena->next, text.len + 1) : NULL;
     if (!copy) {
         return (casgi_str_t){ NULL, 0 };
     }
