@@ -9,6 +9,9 @@
 
 enum { LINE_EXTRA = 4 }; /* of "name: value\r\n" */
 
+/* Names of other lengths are none that kind_of knows. */
+#define KNOWN_LENGTHS (1u << 7 | 1u << 10 | 1u << 14 | 1u << 16 | 1u << 17)
+
 enum field_kind { FIELD_PLAIN, FIELD_CONTENT_LENGTH, FIELD_CONNECTION, FIELD_DROPPED };
 
 static bool is(casgi_str_t name, const char *text)
@@ -92,20 +95,16 @@ bool field_has_token(casgi_str_t list, const char *token)
     return false;
 }
 
-/* How many bytes the copies need; SIZE_MAX: above the ceiling. */
-static size_t text_size(const casgi_header_t *from, size_t count)
+/* How many bytes the copies need; SIZE_MAX: above the ceiling. `all` is above it if one of the lengths is, however the
+ * sum wraps, and not unless the sum is. */
+static inline size_t text_size(const casgi_header_t *from, size_t count)
 {
-    size_t size = 0;
+    size_t size = count * LINE_EXTRA, all = 0;
     for (size_t i = 0; i < count; i++) {
-        if (from[i].name.len > FIELDS_SIZE_MAX || from[i].value.len > FIELDS_SIZE_MAX) {
-            return SIZE_MAX;
-        }
-        size += from[i].name.len + from[i].value.len + LINE_EXTRA;
-        if (size > FIELDS_SIZE_MAX) {
-            return SIZE_MAX;
-        }
+        all |= from[i].name.len | from[i].value.len;
+        size += from[i].name.len + from[i].value.len;
     }
-    return size;
+    return (all > size ? all : size) > FIELDS_SIZE_MAX ? SIZE_MAX : size;
 }
 
 /* ---- copying, eight bytes at a time where nothing is unusual ---- */
@@ -113,51 +112,42 @@ static size_t text_size(const casgi_header_t *from, size_t count)
 #define ONES UINT64_C(0x0101010101010101)
 #define HIGHS UINT64_C(0x8080808080808080)
 
-/* Whether all eight are small letters or "-". Additions carry nowhere, as no byte is above 127. */
-static inline bool is_plain_name(uint64_t word)
+/* A high bit is set unless all eight are small letters or "-". Without a byte above 127 additions carry nowhere, and
+ * such a byte is one itself. */
+static inline uint64_t odd_in_name(uint64_t word)
 {
-    uint64_t letters = (word + ONES * (0x80 - 'a')) & ~(word + ONES * (0x7f - 'z'));
-    uint64_t other = word ^ ONES * '-';
-    uint64_t dashes = ~((other & ~HIGHS) + ~HIGHS);
-    return !(word & HIGHS) && ((letters | dashes) & HIGHS) == HIGHS;
+    uint64_t not_letter = ~(word + ONES * (0x80 - 'a')) | (word + ONES * (0x7f - 'z'));
+    uint64_t not_dash = (word ^ ONES * '-') + ~HIGHS;
+    return (not_letter & not_dash) | word;
 }
 
-/* Whether all eight are from space to "~". The lowest byte that is not sets its high bit in one of the three, whatever
- * borrows and carries reach the others. */
-static inline bool is_plain_value(uint64_t word)
+/* A high bit is set unless all eight are from space to "~". The lowest byte that is not sets its own in one of the
+ * three, whatever borrows and carries reach the others. */
+static inline uint64_t odd_in_value(uint64_t word)
 {
-    return !(((word - ONES * ' ') | (word + ONES) | word) & HIGHS);
+    return (word - ONES * ' ') | (word + ONES) | word;
 }
 
 /* false: something else is there, or too little; `out` is then undefined. */
-static inline bool copy_plain(char *out, casgi_str_t from, bool (*is_plain)(uint64_t word))
+static inline bool copy_plain(char *out, casgi_str_t from, uint64_t (*odd_in)(uint64_t word))
 {
-    uint64_t word;
+    uint64_t word, odd = 0;
     if (from.len < sizeof(word)) {
         return false;
     }
-    for (size_t at = 0; at < from.len - sizeof(word); at += sizeof(word)) {
+    size_t last = from.len - sizeof(word);
+    for (size_t at = 0; at < last; at += sizeof(word)) {
         memcpy(&word, from.ptr + at, sizeof(word));
         memcpy(out + at, &word, sizeof(word));
-        if (!is_plain(word)) {
-            return false;
-        }
+        odd |= odd_in(word);
     }
-    memcpy(&word, from.ptr + from.len - sizeof(word), sizeof(word)); /* the last eight, some of them again */
-    memcpy(out + from.len - sizeof(word), &word, sizeof(word));
-    return is_plain(word);
+    memcpy(&word, from.ptr + last, sizeof(word)); /* the last eight, some of them again */
+    memcpy(out + last, &word, sizeof(word));
+    return !((odd | odd_in(word)) & HIGHS);
 }
 
-static bool copy_name(char *out, casgi_str_t name)
+static __attribute__((noinline)) bool copy_odd_value(char *out, casgi_str_t value)
 {
-    return copy_plain(out, name, is_plain_name) || http_lower_name(out, name);
-}
-
-static bool copy_value(char *out, casgi_str_t value)
-{
-    if (copy_plain(out, value, is_plain_value)) {
-        return true;
-    }
     if (!http_is_field_value(value)) {
         return false;
     }
@@ -168,29 +158,28 @@ static bool copy_value(char *out, casgi_str_t value)
 }
 
 /* Copies one field to `at`, as a line. NULL, or why it is refused. */
-static const char *copy_field(const casgi_header_t *from, char *at, casgi_header_t *out)
+static inline const char *copy_field(const casgi_header_t *from, char *at, casgi_header_t *out)
 {
-    char *value = at + from->name.len + 2;
-    if (!copy_name(at, from->name)) {
+    casgi_str_t name = from->name, value = from->value;
+    char *behind = at + name.len + 2;
+    if (!copy_plain(at, name, odd_in_name) && !http_lower_name(at, name)) {
         return "a field name is not a token";
     }
-    if (!copy_value(value, from->value)) {
+    if (!copy_plain(behind, value, odd_in_value) && !copy_odd_value(behind, value)) {
         return "a field value has a control character";
     }
-    memcpy(value - 2, ": ", 2);
-    memcpy(value + from->value.len, "\r\n", 2);
-    out->name = (casgi_str_t){ at, from->name.len };
-    out->value = (casgi_str_t){ value, from->value.len };
-    out->reserved[0] = out->reserved[1] = 0;
+    memcpy(behind - 2, ": ", 2);
+    memcpy(behind + value.len, "\r\n", 2);
+    *out = (casgi_header_t){ { at, name.len }, { behind, value.len }, { 0, 0 } };
     return NULL;
 }
 
 /* Takes out what is framing. *out_keep: it is sent on as it is. NULL, or why it is refused. */
-static const char *sort_out(const casgi_header_t *field, struct field_facts *facts, bool *out_keep)
+static __attribute__((noinline)) const char *sort_out(const casgi_header_t *field, struct field_facts *facts,
+                                                      bool *out_keep)
 {
     enum field_kind kind = kind_of(field->name);
     *out_keep = kind == FIELD_PLAIN;
-    facts->lengths |= field_length_bit(field->name.len);
     if (kind == FIELD_CONNECTION) {
         facts->close = facts->close || field_has_token(field->value, "close");
     } else if (kind == FIELD_CONTENT_LENGTH) {
@@ -218,26 +207,30 @@ int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, s
         return CASGI_ENOMEM;
     }
     char *text = (char *)(headers + count + extra), *at = text;
-    size_t kept = 0;
+    casgi_header_t *field = headers;
+    uint64_t lengths = 0;
     facts->content_length = -1;
     facts->close = false;
-    facts->lengths = 0;
-    for (size_t i = 0; i < count; i++) {
-        casgi_header_t *field = &headers[kept];
-        bool keep = false;
-        const char *why = copy_field(&from[i], at, field);
-        why = why ? why : sort_out(field, facts, &keep);
-        if (why) {
+    for (const casgi_header_t *end = from + count; from < end; from++) {
+        uint64_t length = field_length_bit(from->name.len);
+        bool keep = true;
+        const char *why = copy_field(from, at, field);
+        lengths |= length;
+        if (!why && __builtin_expect((length & KNOWN_LENGTHS) != 0, false)) {
+            why = sort_out(field, facts, &keep);
+        }
+        if (__builtin_expect(why != NULL, false)) {
             *out_why = why;
             return CASGI_EINVAL;
         }
         if (keep) {
             at += field->name.len + field->value.len + LINE_EXTRA;
-            kept++;
+            field++;
         }
     }
+    facts->lengths = lengths;
     facts->lines = (casgi_str_t){ text, (size_t)(at - text) };
     *out_headers = headers;
-    *out_count = kept;
+    *out_count = (size_t)(field - headers);
     return 0;
 }
