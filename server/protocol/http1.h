@@ -17,6 +17,14 @@ struct http1_buffers {
     size_t count[2];
 };
 
+/* The default fields as text, behind a date line whose value is put in with each use. Zeroed is empty. */
+struct http1_defaults {
+    const casgi_header_t *fields; /* of which this is the text */
+    size_t count;
+    char *text;
+    size_t size;
+};
+
 /* What all connections of a listener share. Made by the worker (zeroed, then the public members, then http1_host_init);
  * outlives them. Zero disables a limit. */
 struct http1_host {
@@ -50,6 +58,7 @@ struct http1_host {
     struct expiry_list body_deadline;   /* a tick for the body rate */
     struct expiry_list linger_deadline; /* how long a closed connection's last bytes are awaited */
     struct http1_buffers buffers;
+    struct http1_defaults defaults;
 };
 
 /* Durations in microseconds; 0: never. */

@@ -6,7 +6,7 @@ char *http1_put_status(char *at, int status)
 {
     casgi_str_t line = http_status_line(status);
     if (line.ptr) {
-        return put_text(at, line.ptr, line.len);
+        return put_piece(at, line.ptr, line.len);
     }
     at = PUT(at, "HTTP/1.1 ");
     at = http1_put_number(at, (uint64_t)status);
@@ -25,15 +25,8 @@ static char *put_in_base(char *at, uint64_t number, unsigned base)
     return put_text(at, begin, (size_t)(end - begin));
 }
 
-char *http1_put_number(char *at, uint64_t number)
+char *http1_put_large(char *at, uint64_t number)
 {
-    if (number < 100) {
-        if (number >= 10) {
-            *at++ = (char)('0' + number / 10);
-        }
-        *at++ = (char)('0' + number % 10);
-        return at;
-    }
     return put_in_base(at, number, 10);
 }
 
@@ -43,27 +36,12 @@ char *http1_put_chunk_size(char *at, uint64_t size)
     return PUT(at, "\r\n");
 }
 
-/* Names and values are mostly of 8 to 32 bytes: two copies of a fixed size that may overlap are cheaper than a call. */
-static inline char *put_short(char *at, casgi_str_t text)
-{
-    if (text.len >= 16 && text.len <= 32) {
-        memcpy(at, text.ptr, 16);
-        memcpy(at + text.len - 16, text.ptr + text.len - 16, 16);
-    } else if (text.len >= 8 && text.len < 16) {
-        memcpy(at, text.ptr, 8);
-        memcpy(at + text.len - 8, text.ptr + text.len - 8, 8);
-    } else {
-        memcpy(at, text.ptr, text.len);
-    }
-    return at + text.len;
-}
-
 char *http1_put_fields(char *at, const casgi_header_t *fields, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        at = put_short(at, fields[i].name);
+        at = put_piece(at, fields[i].name.ptr, fields[i].name.len);
         at = PUT(at, ": ");
-        at = put_short(at, fields[i].value);
+        at = put_piece(at, fields[i].value.ptr, fields[i].value.len);
         at = PUT(at, "\r\n");
     }
     return at;

@@ -15,13 +15,43 @@ static inline char *put_text(char *at, const char *text, size_t size)
     return at + size;
 }
 
+/* The same for what is mostly of 8 to 64 bytes: two copies of a fixed size that may overlap are cheaper than a call. */
+static inline char *put_piece(char *at, const char *text, size_t size)
+{
+    if (size >= 16 && size <= 32) {
+        memcpy(at, text, 16);
+        memcpy(at + size - 16, text + size - 16, 16);
+    } else if (size > 32 && size <= 64) {
+        memcpy(at, text, 32);
+        memcpy(at + size - 32, text + size - 32, 32);
+    } else if (size >= 8 && size < 16) {
+        memcpy(at, text, 8);
+        memcpy(at + size - 8, text + size - 8, 8);
+    } else {
+        memcpy(at, text, size);
+    }
+    return at + size;
+}
+
 #define PUT(at, literal) put_text((at), "" literal, sizeof(literal) - 1)
 
 /* "HTTP/1.1 200 OK" and its CRLF. */
 char *http1_put_status(char *at, int status);
 
-/* In decimal. */
-char *http1_put_number(char *at, uint64_t number);
+/* In decimal; the first for 100 and more. */
+char *http1_put_large(char *at, uint64_t number);
+
+static inline char *http1_put_number(char *at, uint64_t number)
+{
+    if (number >= 100) {
+        return http1_put_large(at, number);
+    }
+    if (number >= 10) {
+        *at++ = (char)('0' + (unsigned)number / 10);
+    }
+    *at++ = (char)('0' + (unsigned)number % 10);
+    return at;
+}
 
 /* A chunk's size line. */
 char *http1_put_chunk_size(char *at, uint64_t size);

@@ -4,6 +4,8 @@
 
 #include "base/httpdate.h"
 
+#include <stdlib.h>
+
 /* Everything of a head but its fields: status line, date, framing and connection fields, empty line. */
 #define HEAD_FRAME_MOST (HTTP1_STATUS_LINE_MOST + HTTP_DATE_LEN + 160)
 
@@ -71,13 +73,53 @@ static int64_t set_framing(struct http1 *c, const struct response_head *head, in
     return head->body_allowed || head->content_length >= 0 ? length : -1;
 }
 
+#define DATE_NAME "date: "
+
+/* Writes the default fields' text. false: out of memory. */
+static bool make_defaults(struct http1_host *host)
+{
+    struct http1_defaults *defaults = &host->defaults;
+    const casgi_header_t *fields = host->exchanges->default_headers;
+    size_t count = host->exchanges->default_header_count;
+    size_t size = sizeof DATE_NAME - 1 + HTTP_DATE_LEN + 2 + http1_fields_size(fields, count);
+    char *text = realloc(defaults->text, size);
+    if (!text) {
+        return false;
+    }
+    char *at = PUT(text, DATE_NAME);
+    at = put_text(at, http_date().ptr, HTTP_DATE_LEN);
+    http1_put_fields(PUT(at, "\r\n"), fields, count);
+    *defaults = (struct http1_defaults){ fields, count, text, size };
+    return true;
+}
+
+/* The date and all default fields. ptr NULL: not at hand as text. */
+static inline casgi_str_t default_lines(struct http1_host *host)
+{
+    const struct http1_defaults *defaults = &host->defaults;
+    bool right = defaults->text && defaults->fields == host->exchanges->default_headers &&
+                 defaults->count == host->exchanges->default_header_count;
+    return right || make_defaults(host) ? (casgi_str_t){ defaults->text, defaults->size } : (casgi_str_t){ NULL, 0 };
+}
+
+static char *put_default_lines(char *at, casgi_str_t lines)
+{
+    char *end = put_piece(at, lines.ptr, lines.len);
+    memcpy(at + sizeof DATE_NAME - 1, http_date().ptr, HTTP_DATE_LEN);
+    return end;
+}
+
 static char *put_fields(const struct http1 *c, char *at, const struct response_head *head)
 {
     const struct exchange_host *host = c->host->exchanges;
-    at = head->lines.ptr ? put_text(at, head->lines.ptr, head->lines.len)
+    at = head->lines.ptr ? put_piece(at, head->lines.ptr, head->lines.len)
                          : http1_put_fields(at, head->headers, head->header_count);
+    casgi_str_t lines = head->add_date && head->add_defaults ? default_lines(c->host) : (casgi_str_t){ NULL, 0 };
+    if (lines.ptr) {
+        return put_default_lines(at, lines);
+    }
     if (head->add_date) {
-        at = PUT(at, "date: ");
+        at = PUT(at, DATE_NAME);
         at = put_text(at, http_date().ptr, HTTP_DATE_LEN);
         at = PUT(at, "\r\n");
     }
@@ -89,7 +131,10 @@ static size_t head_most(const struct http1 *c, const struct response_head *head)
 {
     const struct exchange_host *host = c->host->exchanges;
     size_t size = head->lines.ptr ? head->lines.len : http1_fields_size(head->headers, head->header_count);
-    size += head->add_defaults ? http1_fields_size(host->default_headers, host->default_header_count) : 0;
+    if (head->add_defaults) {
+        casgi_str_t lines = default_lines(c->host);
+        size += lines.ptr ? lines.len : http1_fields_size(host->default_headers, host->default_header_count);
+    }
     return size + HEAD_FRAME_MOST;
 }
 
