@@ -90,15 +90,18 @@ static int attempt_run(struct attempt *attempt, PGconn **out_handle, casgi_pg_er
     return rc;
 }
 
-static void on_notice(void *arg, const char *message)
+/* Also what the server says when nobody asked: a fatal error is its last word. */
+static void on_notice(void *arg, const PGresult *result)
 {
-    (void)arg;
-    casgi_log(CASGI_LOG_DEBUG, "PostgreSQL: %s", message);
+    struct casgi_pg_conn *conn = arg;
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    conn->broken = conn->broken || (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0));
+    casgi_log(CASGI_LOG_DEBUG, "PostgreSQL: %s", PQresultErrorMessage(result));
 }
 
 static int set_up(struct casgi_pg_conn *conn, casgi_pg_error_t *error)
 {
-    (void)PQsetNoticeProcessor(conn->handle, on_notice, NULL /* argument */);
+    (void)PQsetNoticeReceiver(conn->handle, on_notice, conn);
     if (PQsetnonblocking(conn->handle, 1)) {
         return kit_pg_fail_handle(error, CASGI_EIO, conn->handle);
     }

@@ -96,7 +96,7 @@ static bool read_unasked(struct casgi_pg_conn *conn)
 {
     bool alive = true;
     for (int reads = 0; alive && reads < 2; reads++) {
-        alive = PQconsumeInput(conn->handle) && !PQisBusy(conn->handle);
+        alive = PQconsumeInput(conn->handle) && !PQisBusy(conn->handle) && !conn->broken;
     }
     for (PGnotify *notify; alive && (notify = PQnotifies(conn->handle));) {
         PQfreemem(notify); /* nobody listens any more */
