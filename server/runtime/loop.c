@@ -59,12 +59,16 @@ uint64_t loop_clock(void)
     return fake ? fake : monotonic();
 }
 
+/* Not inlined, so that loop_now is. */
+static __attribute__((noinline)) uint64_t learn_now(struct loop *loop)
+{
+    loop_set_now(loop, loop_read_clock(loop));
+    return loop->now;
+}
+
 uint64_t loop_now(struct loop *loop)
 {
-    if (!loop->now_known) {
-        loop_set_now(loop, loop_read_clock(loop));
-    }
-    return loop->now;
+    return __builtin_expect(loop->now_known, true) ? loop->now : learn_now(loop);
 }
 
 void loop_set_now(struct loop *loop, uint64_t now)
