@@ -31,11 +31,17 @@ static inline void list_append(struct list *list, struct list *node)
     list->prev = node;
 }
 
-/* Takes `node` out of the list it is in, if any. */
-static inline void list_remove(struct list *node)
+/* Takes `node` out of the list it is in; it is for list_append only, from here on. */
+static inline void list_unlink(struct list *node)
 {
     node->prev->next = node->next;
     node->next->prev = node->prev;
+}
+
+/* Takes `node` out of the list it is in, if any. */
+static inline void list_remove(struct list *node)
+{
+    list_unlink(node);
     list_init(node);
 }
 

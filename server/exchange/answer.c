@@ -65,11 +65,13 @@ void answer_begin(struct exchange *ex, int status)
     casgi_header_t *headers = arena_alloc(&ex->arena, (1 + response_spare(ex)) * sizeof(*headers));
     if (headers) {
         const struct field_facts facts = {
+            .headers = headers,
+            .count = 1,
             .lengths = field_length_bit(type.name.len),
             .lines = CASGI_STR("content-type: text/plain; charset=utf-8\r\n"),
         };
         headers[0] = type;
-        response_set_fields(ex, headers, 1, &facts);
+        response_set_fields(ex, &facts);
     }
     int rc = headers ? ex->driver->head(ex, &priv->head) : CASGI_ENOMEM;
     if (rc) {

@@ -31,6 +31,15 @@ struct exchange *exchange_new(struct exchange_host *host, const struct exchange_
     return ex;
 }
 
+void observers_tell(const struct exchange *ex, bool sent, const casgi_event_t *event, int result)
+{
+    for (struct exchange_observer *o = ex->host->observers; o; o = o->next) {
+        if (o->on_event) {
+            o->on_event(o, ex, sent, event, result);
+        }
+    }
+}
+
 static void recycle(struct exchange *ex)
 {
     struct exchange_private *priv = ex->priv;
@@ -43,8 +52,12 @@ static void recycle(struct exchange *ex)
     if (ex->arena.blocks) {
         arena_reset(&ex->arena);
     }
-    list_remove(&priv->late.node);
-    list_remove(&ex->node);
+    if (!list_empty(&priv->late.node)) {
+        list_remove(&priv->late.node);
+    }
+    if (priv->entered) {
+        list_unlink(&ex->node);
+    }
     whole_give(ex->host, LIST_ENTRY(ex, struct exchange_whole, ex));
 }
 

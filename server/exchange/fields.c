@@ -128,13 +128,10 @@ static inline uint64_t odd_in_value(uint64_t word)
     return (word - ONES * ' ') | (word + ONES) | word;
 }
 
-/* false: something else is there, or too little; `out` is then undefined. */
-static inline bool copy_plain(char *out, casgi_str_t from, uint64_t (*odd_in)(uint64_t word))
+/* At least eight bytes. Returns what is odd in them. */
+static inline uint64_t copy_words(char *out, casgi_str_t from, uint64_t (*odd_in)(uint64_t word))
 {
     uint64_t word, odd = 0;
-    if (from.len < sizeof(word)) {
-        return false;
-    }
     size_t last = from.len - sizeof(word);
     for (size_t at = 0; at < last; at += sizeof(word)) {
         memcpy(&word, from.ptr + at, sizeof(word));
@@ -143,7 +140,22 @@ static inline bool copy_plain(char *out, casgi_str_t from, uint64_t (*odd_in)(ui
     }
     memcpy(&word, from.ptr + last, sizeof(word)); /* the last eight, some of them again */
     memcpy(out + last, &word, sizeof(word));
-    return !((odd | odd_in(word)) & HIGHS);
+    return odd | odd_in(word);
+}
+
+/* false: something else is there, or too little; `out` is then undefined. */
+static inline bool copy_plain(char *out, casgi_str_t from, uint64_t (*odd_in)(uint64_t word))
+{
+    return from.len >= sizeof(uint64_t) && !(copy_words(out, from, odd_in) & HIGHS);
+}
+
+/* Makes a line of name and value, which lie at `at`, two bytes apart. */
+static inline void put_line(casgi_header_t *out, char *at, size_t name, size_t value)
+{
+    char *behind = at + name + 2;
+    memcpy(at + name, ": ", 2);
+    memcpy(behind + value, "\r\n", 2);
+    *out = (casgi_header_t){ { at, name }, { behind, value }, { 0, 0 } };
 }
 
 static __attribute__((noinline)) bool copy_odd_value(char *out, casgi_str_t value)
@@ -168,9 +180,7 @@ static inline const char *copy_field(const casgi_header_t *from, char *at, casgi
     if (!copy_plain(behind, value, odd_in_value) && !copy_odd_value(behind, value)) {
         return "a field value has a control character";
     }
-    memcpy(behind - 2, ": ", 2);
-    memcpy(behind + value.len, "\r\n", 2);
-    *out = (casgi_header_t){ { at, name.len }, { behind, value.len }, { 0, 0 } };
+    put_line(out, at, name.len, value.len);
     return NULL;
 }
 
@@ -194,8 +204,60 @@ static __attribute__((noinline)) const char *sort_out(const casgi_header_t *fiel
     return NULL;
 }
 
-int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra,
-                casgi_header_t **out_headers, size_t *out_count, struct field_facts *facts, const char **out_why)
+/* How far the copying has come. */
+struct copying {
+    const casgi_header_t *from; /* the next one */
+    const casgi_header_t *end;
+    casgi_header_t *field; /* its copy */
+    char *at;              /* its text */
+    uint64_t lengths;
+};
+
+/* The rest of them, whatever they are. */
+static __attribute__((noinline)) int copy_rest(struct copying *now, struct field_facts *facts, const char **out_why)
+{
+    for (; now->from < now->end; now->from++) {
+        bool keep = true;
+        const char *why = copy_field(now->from, now->at, now->field);
+        now->lengths |= field_length_bit(now->from->name.len);
+        why = why ? why : sort_out(now->field, facts, &keep);
+        if (why) {
+            *out_why = why;
+            return CASGI_EINVAL;
+        }
+        if (keep) {
+            now->at += now->field->name.len + now->field->value.len + LINE_EXTRA;
+            now->field++;
+        }
+    }
+    return 0;
+}
+
+/* Those at the front that need no second look. Nothing is called from here: all of it stays in registers. */
+static inline void copy_usual(struct copying *now)
+{
+    enum { WORD = sizeof(uint64_t) };
+    struct copying next = *now;
+    for (; next.from < next.end; next.from++) {
+        casgi_str_t name = next.from->name, value = next.from->value;
+        uint64_t length = field_length_bit(name.len);
+        char *behind = next.at + name.len + 2;
+        if (name.len < WORD || value.len < WORD || length & KNOWN_LENGTHS) {
+            break;
+        }
+        if ((copy_words(next.at, name, odd_in_name) | copy_words(behind, value, odd_in_value)) & HIGHS) {
+            break;
+        }
+        put_line(next.field, next.at, name.len, value.len);
+        next.lengths |= length;
+        next.at = behind + value.len + 2;
+        next.field++;
+    }
+    *now = next;
+}
+
+int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra, struct field_facts *facts,
+                const char **out_why)
 {
     size_t size = count > FIELDS_SIZE_MAX ? SIZE_MAX : text_size(from, count);
     if (size == SIZE_MAX) {
@@ -206,31 +268,22 @@ int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, s
     if (!headers) {
         return CASGI_ENOMEM;
     }
-    char *text = (char *)(headers + count + extra), *at = text;
-    casgi_header_t *field = headers;
-    uint64_t lengths = 0;
+    char *text = (char *)(headers + count + extra);
+    struct copying now = { from, from + count, headers, text, 0 };
     facts->content_length = -1;
     facts->close = false;
-    for (const casgi_header_t *end = from + count; from < end; from++) {
-        uint64_t length = field_length_bit(from->name.len);
-        bool keep = true;
-        const char *why = copy_field(from, at, field);
-        lengths |= length;
-        if (!why && __builtin_expect((length & KNOWN_LENGTHS) != 0, false)) {
-            why = sort_out(field, facts, &keep);
+    copy_usual(&now);
+    if (now.from < now.end) {
+        struct copying rest = now; /* so that `now` has no address */
+        int rc = copy_rest(&rest, facts, out_why);
+        if (rc) {
+            return rc;
         }
-        if (__builtin_expect(why != NULL, false)) {
-            *out_why = why;
-            return CASGI_EINVAL;
-        }
-        if (keep) {
-            at += field->name.len + field->value.len + LINE_EXTRA;
-            field++;
-        }
+        now = rest;
     }
-    facts->lengths = lengths;
-    facts->lines = (casgi_str_t){ text, (size_t)(at - text) };
-    *out_headers = headers;
-    *out_count = (size_t)(field - headers);
+    facts->headers = headers;
+    facts->count = (size_t)(now.field - headers);
+    facts->lengths = now.lengths;
+    facts->lines = (casgi_str_t){ text, (size_t)(now.at - text) };
     return 0;
 }

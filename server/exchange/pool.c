@@ -19,7 +19,6 @@ static struct exchange_pools *pools_of(struct exchange_host *host)
     if (!host->pools) {
         host->pools = calloc(1, sizeof(*host->pools));
         if (host->pools) {
-            list_init(&host->pools->free);
             host->pools->default_lengths = response_default_lengths(host);
         }
     }
@@ -38,7 +37,6 @@ enum { BEHIND_NODE = sizeof(struct exchange_whole) - sizeof(struct list) };
 static void init_whole(struct exchange_whole *whole)
 {
     struct exchange_private *priv = &whole->priv;
-    list_init(&whole->ex.node);
     whole->ex.priv = priv;
     scope_init(&whole->ex);
     priv->receive.call = exchange_receive;
@@ -48,21 +46,30 @@ static void init_whole(struct exchange_whole *whole)
     priv->late.fn = answer_on_late;
 }
 
-struct exchange_whole *whole_take(struct exchange_host *host)
+/* The last one given back; there is one. */
+static inline struct exchange_whole *pop(struct exchange_pools *pools)
+{
+    struct exchange_whole *whole = LIST_ENTRY(pools->free, struct exchange_whole, ex.node);
+    pools->free = whole->ex.node.next;
+    pools->count--;
+    memory_unpoison(behind_node(whole), BEHIND_NODE);
+    return whole;
+}
+
+static struct exchange_whole *__attribute__((noinline)) whole_new(struct exchange_host *host)
 {
     struct exchange_pools *pools = pools_of(host);
-    struct list *node = pools ? list_pop(&pools->free) : NULL;
-    if (node) {
-        struct exchange_whole *whole = LIST_ENTRY(node, struct exchange_whole, ex.node);
-        pools->count--;
-        memory_unpoison(behind_node(whole), BEHIND_NODE);
-        return whole;
-    }
     struct exchange_whole *whole = pools ? malloc(sizeof(*whole)) : NULL;
     if (whole) {
         init_whole(whole);
     }
     return whole;
+}
+
+struct exchange_whole *whole_take(struct exchange_host *host)
+{
+    struct exchange_pools *pools = host->pools;
+    return pools && pools->free ? pop(pools) : whole_new(host);
 }
 
 void whole_give(struct exchange_host *host, struct exchange_whole *whole)
@@ -73,7 +80,8 @@ void whole_give(struct exchange_host *host, struct exchange_whole *whole)
         return;
     }
     memory_poison(behind_node(whole), BEHIND_NODE);
-    list_append(pools->free.next, &whole->ex.node); /* first: it is still in the cache */
+    whole->ex.node.next = pools->free;
+    pools->free = &whole->ex.node;
     pools->count++;
 }
 
@@ -83,10 +91,8 @@ void exchange_host_release(struct exchange_host *host)
     if (!pools) {
         return;
     }
-    for (struct list *node; (node = list_pop(&pools->free));) {
-        struct exchange_whole *whole = LIST_ENTRY(node, struct exchange_whole, ex.node);
-        memory_unpoison(behind_node(whole), BEHIND_NODE);
-        free(whole);
+    while (pools->free) {
+        free(pop(pools));
     }
     chunks_release(pools);
     free(pools);

@@ -93,7 +93,7 @@ struct exchange_whole {
 _Static_assert(sizeof(struct exchange_whole) <= 3072, "the room for the first bytes of the arena");
 
 struct exchange_pools {
-    struct list free;         /* exchange.node */
+    struct list *free;        /* exchange.node, by its next; last given first */
     uint64_t default_lengths; /* field_length_bit of each default field, and of the date */
     size_t count;
     struct chunk *chunks[CHUNK_CLASSES];
@@ -105,12 +105,11 @@ static inline struct exchange *exchange_of(struct exchange_private *priv)
     return &LIST_ENTRY(priv, struct exchange_whole, priv)->ex;
 }
 
+void observers_tell(const struct exchange *ex, bool sent, const casgi_event_t *event, int result);
 static inline void observe_event(const struct exchange *ex, bool sent, const casgi_event_t *event, int result)
 {
-    for (struct exchange_observer *o = ex->host->observers; o; o = o->next) {
-        if (o->on_event) {
-            o->on_event(o, ex, sent, event, result);
-        }
+    if (__builtin_expect(ex->host->observers != NULL, false)) {
+        observers_tell(ex, sent, event, result);
     }
 }
 
@@ -189,7 +188,12 @@ int wait_for_room(struct exchange *ex, bool begun);
 int driver_failed(struct exchange *ex, int code);
 
 /* Whether `size` more bytes keep to the content-length; else refused, or cut if something is on the wire. */
-int account(struct exchange *ex, uint64_t size, bool last);
+int account_known(struct exchange *ex, uint64_t size, bool last);
+static inline int account(struct exchange *ex, uint64_t size, bool last)
+{
+    const struct response_head *head = &ex->priv->head;
+    return head->body_allowed && head->content_length >= 0 ? account_known(ex, size, last) : 0;
+}
 
 /* Gives the head to the driver, if that was not done; `known`: the whole body's length, -1 if unknown. */
 int commit_head(struct exchange *ex, int64_t known);
@@ -214,6 +218,8 @@ int response_early_hint(struct exchange *ex, const casgi_http_response_early_hin
 
 /* What the application's fields say beside what is sent on. */
 struct field_facts {
+    casgi_header_t *headers; /* what is sent on */
+    size_t count;
     int64_t content_length; /* -1: none */
     bool close;             /* connection: close */
     uint64_t lengths;       /* field_length_bit of each name */
@@ -224,7 +230,7 @@ struct field_facts {
 bool response_allows_body(const struct exchange *ex, int status);
 
 /* Sets the head's fields: these and the server's own, for which there is room behind them (response_spare). */
-void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count, const struct field_facts *facts);
+void response_set_fields(struct exchange *ex, const struct field_facts *facts);
 size_t response_spare(const struct exchange *ex);
 uint64_t response_default_lengths(const struct exchange_host *host);
 
@@ -236,8 +242,8 @@ static inline uint64_t field_length_bit(size_t length)
 
 /* Copies the application's fields, checked and in lower case, into the arena, with room for `extra` more behind them;
  * those of connection and framing are left out and told in *facts. 0; CASGI_EINVAL, with *out_why; CASGI_ENOMEM. */
-int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra,
-                casgi_header_t **out_headers, size_t *out_count, struct field_facts *facts, const char **out_why);
+int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra, struct field_facts *facts,
+                const char **out_why);
 
 /* Whether `list`, a comma-separated field value, has the token (in lower case). */
 bool field_has_token(casgi_str_t list, const char *token);

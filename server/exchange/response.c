@@ -73,8 +73,11 @@ static size_t merge_defaults(const struct exchange_host *host, casgi_header_t *h
     }
     return used;
 }
-void response_set_fields(struct exchange *ex, casgi_header_t *headers, size_t count, const struct field_facts *facts)
+
+void response_set_fields(struct exchange *ex, const struct field_facts *facts)
 {
+    casgi_header_t *headers = facts->headers;
+    size_t count = facts->count;
     struct response_head *head = &ex->priv->head;
     const struct exchange_host *host = ex->host;
     bool ready = ex->driver->adds_defaults &&
@@ -110,8 +113,6 @@ int response_start(struct exchange *ex, const casgi_http_response_start_t *start
 {
     struct outbound *out = &ex->priv->out;
     struct field_facts facts;
-    casgi_header_t *headers;
-    size_t count;
     const char *why = NULL;
     if (out->state != RESPONSE_IDLE) {
         return refuse(ex, CASGI_EPROTO, "http.response.start was already sent");
@@ -119,12 +120,11 @@ int response_start(struct exchange *ex, const casgi_http_response_start_t *start
     if (start->status < 200 || start->status > 599) {
         return refuse(ex, CASGI_EINVAL, "the status is not between 200 and 599");
     }
-    int rc = fields_copy(&ex->arena, start->headers, start->header_count, response_spare(ex), &headers, &count, &facts,
-                         &why);
+    int rc = fields_copy(&ex->arena, start->headers, start->header_count, response_spare(ex), &facts, &why);
     if (rc) {
         return refuse(ex, rc, why);
     }
-    response_set_fields(ex, headers, count, &facts);
+    response_set_fields(ex, &facts);
     struct response_head *head = &ex->priv->head;
     head->status = start->status;
     head->content_length = start->status == 204 ? -1 : facts.content_length;
@@ -190,14 +190,13 @@ static bool may_trail(casgi_str_t name)
 static int gather_trailers(struct exchange *ex, const casgi_http_response_trailers_t *trailers)
 {
     struct field_facts facts;
-    casgi_header_t *headers;
-    size_t count;
     const char *why = NULL;
-    int rc = fields_copy(&ex->arena, trailers->headers, trailers->header_count, ex->priv->trailer_count, &headers,
-                         &count, &facts, &why);
+    int rc = fields_copy(&ex->arena, trailers->headers, trailers->header_count, ex->priv->trailer_count, &facts, &why);
     if (rc) {
         return refuse(ex, rc, why);
     }
+    casgi_header_t *headers = facts.headers;
+    size_t count = facts.count;
     for (size_t i = 0; i < count; i++) {
         if (!may_trail(headers[i].name)) {
             return refuse(ex, CASGI_EINVAL, "a field that may not be a trailer");

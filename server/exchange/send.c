@@ -20,12 +20,17 @@ int refuse(struct exchange *ex, int code, const char *why)
 
 /* ---- turns ---- */
 
-static void turn_pass(struct exchange_private *priv)
+static void __attribute__((noinline)) turn_give(struct exchange_private *priv)
+{
+    priv->out.sender = LIST_ENTRY(list_pop(&priv->turns), struct turn, node)->task;
+    task_wake(priv->out.sender);
+}
+
+static inline void turn_pass(struct exchange_private *priv)
 {
     priv->out.sender = NULL;
-    if (!list_empty(&priv->turns)) {
-        priv->out.sender = LIST_ENTRY(list_pop(&priv->turns), struct turn, node)->task;
-        task_wake(priv->out.sender);
+    if (__builtin_expect(!list_empty(&priv->turns), false)) {
+        turn_give(priv);
     }
 }
 
@@ -87,12 +92,9 @@ int wait_for_room(struct exchange *ex, bool begun)
     return rc;
 }
 
-int account(struct exchange *ex, uint64_t size, bool last)
+int account_known(struct exchange *ex, uint64_t size, bool last)
 {
     struct outbound *out = &ex->priv->out;
-    if (!ex->priv->head.body_allowed || ex->priv->head.content_length < 0) {
-        return 0;
-    }
     uint64_t left = (uint64_t)(ex->priv->head.content_length - out->sent);
     if (size <= left && (size == left || !last)) {
         return 0;
@@ -248,29 +250,38 @@ static int dispatch(struct exchange *ex, const casgi_event_t *event)
     return send_rarer(ex, event);
 }
 
-static int send_in_turn(struct exchange *ex, const casgi_event_t *event)
+/* Whatever keeps the task from sending at once. 0: it is its turn. */
+static int __attribute__((noinline)) turn_await(struct exchange_private *priv)
 {
     struct task *task = task_current();
     if (!task) {
         return CASGI_EWRONGTHREAD;
     }
     int rc = exchange_check_cancelled(TASK_WAIT_SEND);
-    rc = rc ? rc : turn_take(ex->priv, task);
-    if (rc) {
-        return rc;
+    return rc ? rc : turn_take(priv, task);
+}
+
+static inline int turn_begin(struct exchange_private *priv)
+{
+    if (__builtin_expect(priv->out.sender || task_check(), false)) { /* outside of tasks, that says so, too */
+        return turn_await(priv);
     }
-    rc = dispatch(ex, event);
-    turn_pass(ex->priv);
-    if (!rc && owes_turn(ex)) {
-        (void)task_interface.yield(); /* a cancellation that comes now is told by the next call */
-    }
-    return rc;
+    priv->out.sender = task_current();
+    return 0;
 }
 
 int exchange_send(casgi_send_t *self, const casgi_event_t *event)
 {
-    struct exchange *ex = exchange_of(LIST_ENTRY(self, struct exchange_private, send));
-    int rc = send_in_turn(ex, event);
+    struct exchange_private *priv = LIST_ENTRY(self, struct exchange_private, send);
+    struct exchange *ex = exchange_of(priv);
+    int rc = turn_begin(priv);
+    if (__builtin_expect(!rc, true)) {
+        rc = dispatch(ex, event);
+        turn_pass(priv);
+        if (!rc && owes_turn(ex)) {
+            (void)task_interface.yield(); /* a cancellation that comes now is told by the next call */
+        }
+    }
     observe_event(ex, true, event, rc);
     return rc;
 }
