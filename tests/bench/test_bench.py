@@ -23,7 +23,7 @@ class Bench(unittest.TestCase):
 
     def test_each_ratio_is_measured(self):
         output = self.run_bench("--only", "plain,pipelined,json,echo,connection")
-        self.assertEqual(output.count(" us, limit "), 6, output)
+        self.assertEqual(output.count(" us, limit "), 7, output)
 
     def test_memory_and_start_are_measured(self):
         output = self.run_bench("--only", "idle,start", "--idle", "100", "--starts", "2")
