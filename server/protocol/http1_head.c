@@ -66,16 +66,15 @@ void http1_head_setup(void)
 
 static int parse_version(struct head_parser *head, const char *at)
 {
-    static const char begin[] = "HTTP/1.";
     bool whole = head->text + head->size - at >= (ptrdiff_t)sizeof "HTTP/1.1\r\n" - 1;
-    if (!whole || memcmp(at, begin, sizeof begin - 1) != 0 || (at[7] != '0' && at[7] != '1') || at[8] != '\r' ||
-        at[9] != '\n') {
+    bool http11 = whole && memcmp(at, "HTTP/1.1", 8) == 0;
+    if (!whole || (!http11 && memcmp(at, "HTTP/1.0", 8) != 0) || memcmp(at + 8, "\r\n", 2) != 0) {
         return refuse(head, at, "the version is neither HTTP/1.1 nor HTTP/1.0");
     }
     static const casgi_str_t versions[2] = { CASGI_STR("1.0"), CASGI_STR("1.1") };
-    head->ex->scope.http_version = versions[at[7] - '0'];
-    head->facts->http10 = at[7] == '0';
-    head->facts->keep_alive = !head->facts->http10;
+    head->ex->scope.http_version = versions[http11];
+    head->facts->http10 = !http11;
+    head->facts->keep_alive = http11;
     return 0;
 }
 
@@ -257,6 +256,33 @@ static int take_field(struct head_parser *head, casgi_header_t *field)
     }
 }
 
+/* The letters of eight bytes, all of a token. */
+static inline void lower_eight(char *at)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    uint64_t low = bytes & ones * 0x7f;
+    uint64_t capital = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ~bytes & ones * 0x80;
+    bytes |= capital >> 2;
+    memcpy(at, &bytes, sizeof bytes);
+}
+
+/* A long name's last piece overlaps the one before it: what is lower stays so. */
+static inline void lower_name(char *name, size_t size)
+{
+    if (size < 8) {
+        for (char *c = name; c < name + size; c++) {
+            *c = (char)http_token_lower[(unsigned char)*c];
+        }
+        return;
+    }
+    for (size_t i = 0; i < size - 8; i += 8) {
+        lower_eight(name + i);
+    }
+    lower_eight(name + size - 8);
+}
+
 /* Lowers the name, trims and terminates both. Nothing but one colon, blanks and one CRLF may lie between the spans
  * llhttp has found: whatever it would tolerate there (it depends on how it was built) is refused. *out_next: the next
  * line. */
@@ -266,9 +292,7 @@ static int finish_field(struct head_parser *head, casgi_header_t *field, char *l
     if (field->name.ptr != line || *name_end != ':' || field->name.len == 0) {
         return refuse(head, line, "bad header field name");
     }
-    for (char *c = line; c < name_end; c++) {
-        *c = (char)http_token_lower[(unsigned char)*c];
-    }
+    lower_name(line, field->name.len);
     char *begin = name_end + 1;
     while (*begin == ' ' || *begin == '\t') {
         begin++;
@@ -345,9 +369,11 @@ static void fill_scope(struct head_parser *head)
 int http1_head_parse(struct exchange *ex, const char *head_bytes, size_t size, size_t lines,
                      struct http1_facts *out_facts, struct http1_fault *out_fault)
 {
-    struct http1_facts facts = { .content_length = -1 };
     /* As many fields as lines behind the first, and one more for the host of an absolute target. */
-    struct head_parser head = { .ex = ex, .size = size, .field_room = lines - 1, .facts = &facts, .fault = out_fault };
+    struct head_parser head = {
+        .ex = ex, .size = size, .field_room = lines - 1, .facts = out_facts, .fault = out_fault
+    };
+    *out_facts = (struct http1_facts){ .content_length = -1 };
     head.fields = arena_alloc(&ex->arena, lines * sizeof *head.fields + size + 1);
     if (!head.fields) {
         return CASGI_ENOMEM;
@@ -368,7 +394,6 @@ int http1_head_parse(struct exchange *ex, const char *head_bytes, size_t size, s
     }
     if (rc == 0) {
         fill_scope(&head);
-        *out_facts = facts;
     }
     return rc;
 }

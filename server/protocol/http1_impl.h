@@ -63,6 +63,16 @@ struct http1 {
     uint8_t in;  /* enum http1_in */
     uint8_t due; /* enum http1_due: what `deadline` is set for */
 
+    /* Set anew by each request: whole bytes. */
+    bool begun;    /* the exchange's application was called */
+    bool body_bad; /* nothing of it is wanted any more */
+    bool keep;     /* the client's wish */
+    bool http10;
+    bool last;      /* this response announced that the connection closes */
+    bool chunked;   /* the response is */
+    bool delimited; /* the response ends where the connection ends */
+    bool bodiless;  /* the response has no body */
+
     bool busy : 1;     /* inside a callback */
     bool fresh : 1;    /* not a byte came yet */
     bool more : 1;     /* the last recv filled its room: there is probably more */
@@ -74,15 +84,7 @@ struct http1 {
     bool starved : 1;  /* the exchange waits for room to write */
     bool stalled : 1;  /* no further request begins before the queue is empty */
     bool progress : 1; /* bytes left since the write deadline was set */
-    bool begun : 1;    /* the exchange's application was called */
-    bool body_bad : 1; /* nothing of it is wanted any more */
     bool expect : 1;   /* a 100 Continue is due when the application asks for the body */
-    bool keep : 1;     /* the client's wish */
-    bool http10 : 1;
-    bool last : 1;      /* this response announced that the connection closes */
-    bool chunked : 1;   /* the response is */
-    bool delimited : 1; /* the response ends where the connection ends */
-    bool bodiless : 1;  /* the response has no body */
 
     char texts[];
 };
