@@ -45,7 +45,8 @@ uint64_t response_default_lengths(const struct exchange_host *host)
 }
 
 /* Whether the application has none of the fields that the server adds. */
-static bool defaults_stand(const struct exchange_host *host, const casgi_header_t *headers, size_t count)
+static __attribute__((noinline)) bool defaults_stand(const struct exchange_host *host, const casgi_header_t *headers,
+                                                     size_t count)
 {
     if (host->date_header && has_field(headers, count, date_name)) {
         return false;
@@ -74,19 +75,32 @@ static size_t merge_defaults(const struct exchange_host *host, casgi_header_t *h
     return used;
 }
 
+/* For a driver that adds none, or an application that has set one of them. */
+static __attribute__((noinline)) void set_merged(struct exchange *ex, const struct field_facts *facts)
+{
+    struct response_head *head = &ex->priv->head;
+    head->headers = facts->headers;
+    head->header_count = merge_defaults(ex->host, facts->headers, facts->count);
+    head->lines = head->header_count == facts->count ? facts->lines : (casgi_str_t){ NULL, 0 };
+    head->add_defaults = false;
+    head->add_date = false;
+}
+
 void response_set_fields(struct exchange *ex, const struct field_facts *facts)
 {
-    casgi_header_t *headers = facts->headers;
-    size_t count = facts->count;
     struct response_head *head = &ex->priv->head;
     const struct exchange_host *host = ex->host;
-    bool ready = ex->driver->adds_defaults &&
-                 (!(facts->lengths & host->pools->default_lengths) || defaults_stand(host, headers, count));
-    head->headers = headers;
-    head->header_count = ready ? count : merge_defaults(host, headers, count);
-    head->lines = head->header_count == count ? facts->lines : (casgi_str_t){ NULL, 0 };
-    head->add_defaults = ready && host->default_header_count;
-    head->add_date = ready && host->date_header;
+    bool ready = ex->driver->adds_defaults && (!(facts->lengths & host->pools->default_lengths) ||
+                                               defaults_stand(host, facts->headers, facts->count));
+    if (__builtin_expect(!ready, false)) {
+        set_merged(ex, facts);
+        return;
+    }
+    head->headers = facts->headers;
+    head->header_count = facts->count;
+    head->lines = facts->lines;
+    head->add_defaults = host->default_header_count;
+    head->add_date = host->date_header;
 }
 
 /* ---- start ---- */
