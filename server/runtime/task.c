@@ -64,7 +64,7 @@ static void tell_watchers(struct task *task)
 static void finish(struct task *task)
 {
     struct loop *loop = task->loop;
-    list_remove(&task->in_loop);
+    list_unlink(&task->in_loop);
     loop->task_count--;
     if (task->co.fiber) {
         coroutine_release(&task->co);
