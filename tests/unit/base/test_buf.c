@@ -140,10 +140,11 @@ static void test_buf__a_steady_flow_allocates_once(void **state)
 static void test_buf__absurd_sizes_are_refused(void **state)
 {
     (void)state;
+    volatile size_t absurd = SIZE_MAX; /* else the compiler sees it, too, and warns */
     append("x");
-    assert_null(buf_reserve(&buf, SIZE_MAX));
-    assert_null(buf_reserve(&buf, SIZE_MAX - 1));
-    assert_int_equal(buf_append(&buf, "x", SIZE_MAX), CASGI_ENOMEM);
+    assert_null(buf_reserve(&buf, absurd));
+    assert_null(buf_reserve(&buf, absurd - 1));
+    assert_int_equal(buf_append(&buf, "x", absurd), CASGI_ENOMEM);
     assert_holds("x");
 }
 
