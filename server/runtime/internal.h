@@ -199,12 +199,9 @@ struct task_watch {
 /* Lives at the top of its own stack. */
 struct task {
     struct coroutine co; /* first: it is kept when the next task takes the place */
+
+    /* A new one finds these zeroed: */
     struct task *next_ready;
-    struct loop *loop;
-    struct stack *stack;
-    int (*fn)(void *arg);
-    void *arg;
-    uint32_t refs;
     int result;
     uint8_t state; /* enum task_state */
     uint8_t wait;  /* enum task_wait, while parked */
@@ -223,9 +220,6 @@ struct task {
     struct timer cleanup;
 
     /* structure: children.c */
-    struct list in_loop;
-    struct list sibling; /* in parent->children */
-    struct list children;
     struct task *parent;
     uint32_t depth;    /* of children scopes, now */
     uint32_t at_depth; /* of the parent's scopes when it was created */
@@ -237,23 +231,34 @@ struct task {
     int *out_result;      /* gather's; NULL: nobody's */
     struct local *locals;
     struct local *inherited; /* from here on the list is the parent's */
-    uint64_t serial;
-    uint32_t locks; /* it holds */
+    uint32_t locks;          /* it holds */
 
-    struct list watchers;
-    struct deferred *deferred; /* last registered first */
-    struct arena *arena;
-    struct arena own_arena;
+    struct deferred *deferred;   /* last registered first */
     void (*free_arg)(void *arg); /* of a background task */
     uint64_t since;              /* when it parked */
     uint64_t note;               /* an observer's */
 
+    /* and these are set: */
+    uint32_t refs;
+    struct loop *loop;
+    struct stack *stack;
+    int (*fn)(void *arg);
+    void *arg;
+    struct list in_loop;
+    struct list sibling; /* in parent->children */
+    struct list children;
+    struct list watchers;
+    struct arena *arena;
+    struct arena own_arena;
+    uint64_t serial;
     const char *name;
     casgi_str_t (*describe)(void *owner);
     casgi_str_t (*request_id)(void *owner);
     void *owner;
     void (*on_end)(struct task *task, void *owner, int result);
 };
+
+#define TASK_ZEROED (offsetof(struct task, refs) - sizeof(struct coroutine))
 
 /* Runs it until it parks or ends. Not from inside a task. */
 void task_resume(struct task *task);
