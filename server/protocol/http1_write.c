@@ -75,36 +75,38 @@ static int64_t set_framing(struct http1 *c, const struct response_head *head, in
 
 #define DATE_NAME "date: "
 
-/* Writes the default fields' text. false: out of memory. */
-static bool make_defaults(struct http1_host *host)
+/* Writes the default fields' text. Out of memory: there is none. */
+static void make_defaults(struct http1_host *host)
 {
     struct http1_defaults *defaults = &host->defaults;
     const casgi_header_t *fields = host->exchanges->default_headers;
     size_t count = host->exchanges->default_header_count;
     size_t size = sizeof DATE_NAME - 1 + HTTP_DATE_LEN + 2 + http1_fields_size(fields, count);
-    char *text = realloc(defaults->text, size);
+    char *text = malloc(size);
+    free(defaults->text);
+    *defaults = (struct http1_defaults){ fields, count, text, size };
     if (!text) {
-        return false;
+        return;
     }
     char *at = PUT(text, DATE_NAME);
     at = put_text(at, http_date().ptr, HTTP_DATE_LEN);
     http1_put_fields(PUT(at, "\r\n"), fields, count);
-    *defaults = (struct http1_defaults){ fields, count, text, size };
-    return true;
 }
 
-/* The date and all default fields. ptr NULL: not at hand as text. */
-static inline casgi_str_t default_lines(struct http1_host *host)
+/* How much room the default fields and the date take. Their text is right from here on. */
+static inline size_t defaults_most(struct http1_host *host)
 {
     const struct http1_defaults *defaults = &host->defaults;
-    bool right = defaults->text && defaults->fields == host->exchanges->default_headers &&
-                 defaults->count == host->exchanges->default_header_count;
-    return right || make_defaults(host) ? (casgi_str_t){ defaults->text, defaults->size } : (casgi_str_t){ NULL, 0 };
+    if (!defaults->text || defaults->fields != host->exchanges->default_headers ||
+        defaults->count != host->exchanges->default_header_count) {
+        make_defaults(host);
+    }
+    return defaults->size;
 }
 
-static char *put_default_lines(char *at, casgi_str_t lines)
+static inline char *put_defaults(char *at, const struct http1_defaults *defaults)
 {
-    char *end = put_piece(at, lines.ptr, lines.len);
+    char *end = put_piece(at, defaults->text, defaults->size);
     memcpy(at + sizeof DATE_NAME - 1, http_date().ptr, HTTP_DATE_LEN);
     return end;
 }
@@ -114,9 +116,8 @@ static char *put_fields(const struct http1 *c, char *at, const struct response_h
     const struct exchange_host *host = c->host->exchanges;
     at = head->lines.ptr ? put_piece(at, head->lines.ptr, head->lines.len)
                          : http1_put_fields(at, head->headers, head->header_count);
-    casgi_str_t lines = head->add_date && head->add_defaults ? default_lines(c->host) : (casgi_str_t){ NULL, 0 };
-    if (lines.ptr) {
-        return put_default_lines(at, lines);
+    if (head->add_date && head->add_defaults && c->host->defaults.text) {
+        return put_defaults(at, &c->host->defaults);
     }
     if (head->add_date) {
         at = PUT(at, DATE_NAME);
@@ -127,15 +128,10 @@ static char *put_fields(const struct http1 *c, char *at, const struct response_h
 }
 
 /* Room that a head needs. */
-static size_t head_most(const struct http1 *c, const struct response_head *head)
+static inline size_t head_most(const struct http1 *c, const struct response_head *head)
 {
-    const struct exchange_host *host = c->host->exchanges;
     size_t size = head->lines.ptr ? head->lines.len : http1_fields_size(head->headers, head->header_count);
-    if (head->add_defaults) {
-        casgi_str_t lines = default_lines(c->host);
-        size += lines.ptr ? lines.len : http1_fields_size(host->default_headers, host->default_header_count);
-    }
-    return size + HEAD_FRAME_MOST;
+    return size + (head->add_defaults ? defaults_most(c->host) : 0) + HEAD_FRAME_MOST;
 }
 
 static char *put_head(struct http1 *c, char *at, const struct response_head *head, int64_t known)
