@@ -1,5 +1,6 @@
 /* From bytes to requests: the loop over what has been received. */
 #include "protocol/http1_impl.h"
+#include "protocol/http1_text.h"
 
 #include <string.h>
 
@@ -70,7 +71,7 @@ static int copy_addresses(struct http1 *c)
     if (!texts) {
         return CASGI_ENOMEM;
     }
-    memcpy(texts, c->texts, size);
+    put_piece(texts, c->texts, size);
     if (c->client_len) {
         scope->client = (casgi_address_t){ { texts, c->client_len }, c->client_port, 0 };
     }

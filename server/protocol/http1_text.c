@@ -1,13 +1,7 @@
 #include "protocol/http1_text.h"
 
-#include "base/httpstatus.h"
-
-char *http1_put_status(char *at, int status)
+char *http1_put_unnamed(char *at, int status)
 {
-    casgi_str_t line = http_status_line(status);
-    if (line.ptr) {
-        return put_piece(at, line.ptr, line.len);
-    }
     at = PUT(at, "HTTP/1.1 ");
     at = http1_put_number(at, (uint64_t)status);
     return PUT(at, " \r\n"); /* the space stays also before an empty reason (RFC 9112, section 4) */

@@ -2,6 +2,7 @@
  * room. */
 #pragma once
 
+#include "base/httpstatus.h"
 #include "casgi/base.h"
 
 #include <string.h>
@@ -35,8 +36,14 @@ static inline char *put_piece(char *at, const char *text, size_t size)
 
 #define PUT(at, literal) put_text((at), "" literal, sizeof(literal) - 1)
 
-/* "HTTP/1.1 200 OK" and its CRLF. */
-char *http1_put_status(char *at, int status);
+/* "HTTP/1.1 200 OK" and its CRLF; the first for a number without a phrase. */
+char *http1_put_unnamed(char *at, int status);
+
+static inline char *http1_put_status(char *at, int status)
+{
+    casgi_str_t line = http_status_line(status);
+    return line.ptr ? put_piece(at, line.ptr, line.len) : http1_put_unnamed(at, status);
+}
 
 /* In decimal; the first for 100 and more. */
 char *http1_put_large(char *at, uint64_t number);
