@@ -58,6 +58,7 @@ struct exchange_private {
     uint16_t failed_status; /* of exchange_body_failed; 0 */
     bool entered;           /* observers know of it */
     bool exact_times;       /* one of them wants them so */
+    bool watched;           /* one of them is told of events */
     bool over;              /* the driver has forgotten the exchange */
     bool cancelled;         /* by exchange_cancel */
     bool answering;         /* a refusal or a 500 of our own is on its way, without a task */
@@ -108,7 +109,7 @@ static inline struct exchange *exchange_of(struct exchange_private *priv)
 void observers_tell(const struct exchange *ex, bool sent, const casgi_event_t *event, int result);
 static inline void observe_event(const struct exchange *ex, bool sent, const casgi_event_t *event, int result)
 {
-    if (__builtin_expect(ex->host->observers != NULL, false)) {
+    if (__builtin_expect(ex->priv->watched, false)) {
         observers_tell(ex, sent, event, result);
     }
 }
