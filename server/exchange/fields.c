@@ -269,7 +269,7 @@ int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, s
         return CASGI_ENOMEM;
     }
     char *text = (char *)(headers + count + extra);
-    struct copying now = { from, from + count, headers, text, 0 };
+    struct copying now = { from, count ? from + count : from /* it may be NULL */, headers, text, 0 };
     facts->content_length = -1;
     facts->close = false;
     copy_usual(&now);
