@@ -40,7 +40,7 @@ class StackOf(support.TestCase):
         with Server(support.example("hello")) as server:
             code, text = run("--stack-of", str(server.process.pid))
             self.assertEqual(code, 0, text)
-            self.assertRegex(text, r"(?m)^#\d+ +loop_run at .*loop\.c:\d+$")
+            self.assertRegex(text, r"(?m)^#\d+ +\w+ at .*/runtime/loop\.c:\d+$")
             self.assertRegex(text, r"(?m)^#\d+ +main at .*main\.c:\d+$")
             self.assertEqual(server.get("/")[0], 200)
 
