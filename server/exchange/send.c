@@ -34,12 +34,18 @@ static inline void turn_pass(struct exchange_private *priv)
     }
 }
 
+/* Not inlined: gcc would warn of a pointer into the caller's frame, which does not outlive the wait. */
+static void __attribute__((noinline)) turn_queue(struct exchange_private *priv, struct turn *turn)
+{
+    list_append(&priv->turns, &turn->node);
+}
+
 /* Waits behind the others. */
 static int __attribute__((noinline)) turn_wait(struct exchange_private *priv, struct task *task)
 {
     struct turn turn = { .task = task };
     int rc = 0;
-    list_append(&priv->turns, &turn.node);
+    turn_queue(priv, &turn);
     while (!rc && priv->out.sender != task) {
         rc = task_park(TASK_WAIT_SEND);
     }
