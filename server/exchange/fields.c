@@ -2,6 +2,7 @@
 #include "exchange/private.h"
 
 #include "base/httpchars.h"
+#include "base/httpfield.h"
 
 #include <string.h>
 
@@ -36,63 +37,6 @@ static enum field_kind kind_of(casgi_str_t name)
     default:
         return FIELD_PLAIN;
     }
-}
-
-/* A length of at most 18 digits; -1: it is none. */
-static int64_t parse_length(casgi_str_t value)
-{
-    int64_t length = 0;
-    if (!value.len || value.len > 18) {
-        return -1;
-    }
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.ptr[i] < '0' || value.ptr[i] > '9') {
-            return -1;
-        }
-        length = length * 10 + (value.ptr[i] - '0');
-    }
-    return length;
-}
-
-static casgi_str_t trim(casgi_str_t text)
-{
-    while (text.len && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
-        text.ptr++;
-        text.len--;
-    }
-    while (text.len && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) {
-        text.len--;
-    }
-    return text;
-}
-
-static bool equals_lowered(casgi_str_t text, const char *token)
-{
-    size_t size = strlen(token);
-    if (text.len != size) {
-        return false;
-    }
-    for (size_t i = 0; i < size; i++) {
-        if (http_token_lower[(unsigned char)text.ptr[i]] != (unsigned char)token[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool field_has_token(casgi_str_t list, const char *token)
-{
-    while (list.len) {
-        const char *comma = memchr(list.ptr, ',', list.len);
-        size_t size = comma ? (size_t)(comma - list.ptr) : list.len;
-        if (equals_lowered(trim((casgi_str_t){ list.ptr, size }), token)) {
-            return true;
-        }
-        size += comma != NULL;
-        list.ptr += size;
-        list.len -= size;
-    }
-    return false;
 }
 
 /* How many bytes the copies need; SIZE_MAX: above the ceiling. `all` is above it if one of the lengths is, however the
@@ -191,13 +135,12 @@ static __attribute__((noinline)) const char *sort_out(const casgi_header_t *fiel
     enum field_kind kind = kind_of(field->name);
     *out_keep = kind == FIELD_PLAIN;
     if (kind == FIELD_CONNECTION) {
-        facts->close = facts->close || field_has_token(field->value, "close");
+        facts->close = facts->close || http_field_has_token(field->value, (casgi_str_t)CASGI_STR("close"));
     } else if (kind == FIELD_CONTENT_LENGTH) {
         if (facts->content_length >= 0) {
             return "there are two content-length fields";
         }
-        facts->content_length = parse_length(field->value);
-        if (facts->content_length < 0) {
+        if (!http_field_length(field->value, &facts->content_length)) {
             return "content-length is not a number";
         }
     }

@@ -246,9 +246,6 @@ static inline uint64_t field_length_bit(size_t length)
 int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra, struct field_facts *facts,
                 const char **out_why);
 
-/* Whether `list`, a comma-separated field value, has the token (in lower case). */
-bool field_has_token(casgi_str_t list, const char *token);
-
 /* ---- file.c ---- */
 
 int response_zerocopysend(struct exchange *ex, const casgi_http_response_zerocopysend_t *event);

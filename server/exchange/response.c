@@ -3,6 +3,7 @@
 
 #include "base/httpchars.h"
 #include "base/httpdate.h"
+#include "base/httpfield.h"
 
 #include <string.h>
 
@@ -107,9 +108,9 @@ void response_set_fields(struct exchange *ex, const struct field_facts *facts)
 
 static bool client_takes_trailers(const casgi_scope_t *scope)
 {
-    static const casgi_str_t te = CASGI_STR("te");
+    static const casgi_str_t te = CASGI_STR("te"), token = CASGI_STR("trailers");
     for (size_t i = 0; i < scope->header_count; i++) {
-        if (casgi_str_equal(scope->headers[i].name, te) && field_has_token(scope->headers[i].value, "trailers")) {
+        if (casgi_str_equal(scope->headers[i].name, te) && http_field_has_token(scope->headers[i].value, token)) {
             return true;
         }
     }

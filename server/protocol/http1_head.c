@@ -1,6 +1,7 @@
 #include "protocol/http1_head.h"
 
 #include "base/httpchars.h"
+#include "base/httpfield.h"
 #include "protocol/http1_field.h"
 
 #include <llhttp.h>
@@ -113,7 +114,7 @@ static size_t scheme_length(casgi_str_t target)
     static const casgi_str_t schemes[2] = { CASGI_STR("http://"), CASGI_STR("https://") };
     for (int i = 0; i < 2; i++) {
         casgi_str_t begin = { target.ptr, schemes[i].len };
-        if (target.len > begin.len && http1_field_is(begin, schemes[i])) {
+        if (target.len > begin.len && http_field_is(begin, schemes[i])) {
             return begin.len;
         }
     }
@@ -183,7 +184,7 @@ static int take_length(struct head_parser *head, casgi_str_t value)
     if (head->facts->content_length >= 0) {
         return refuse(head, value.ptr, "more than one content-length");
     }
-    return http1_field_length(value, &head->facts->content_length) ? 0 : refuse(head, value.ptr, "bad content-length");
+    return http_field_length(value, &head->facts->content_length) ? 0 : refuse(head, value.ptr, "bad content-length");
 }
 
 static int take_coding(struct head_parser *head, casgi_str_t value)
@@ -191,7 +192,7 @@ static int take_coding(struct head_parser *head, casgi_str_t value)
     if (head->facts->http10) {
         return refuse(head, value.ptr, "transfer-encoding in HTTP/1.0");
     }
-    if (head->facts->chunked || !http1_field_is(value, (casgi_str_t)CASGI_STR("chunked"))) {
+    if (head->facts->chunked || !http_field_is(value, (casgi_str_t)CASGI_STR("chunked"))) {
         return refuse(head, value.ptr, "the transfer-encoding is not exactly one \"chunked\"");
     }
     head->facts->chunked = true;
@@ -209,18 +210,21 @@ static int take_host(struct head_parser *head, casgi_header_t *field)
 
 static void take_connection(struct head_parser *head, casgi_str_t value)
 {
-    if (http1_field_has_token(value, (casgi_str_t)CASGI_STR("close"))) {
-        head->facts->keep_alive = false;
-        head->facts->close = true;
-    } else if (!head->facts->close && http1_field_has_token(value, (casgi_str_t)CASGI_STR("keep-alive"))) {
-        head->facts->keep_alive = true;
+    struct http1_facts *facts = head->facts;
+    for (casgi_str_t option; http_field_next(&value, &option);) {
+        if (http_field_is(option, (casgi_str_t)CASGI_STR("close"))) {
+            facts->close = true;
+            facts->keep_alive = false;
+        } else if (!facts->close && http_field_is(option, (casgi_str_t)CASGI_STR("keep-alive"))) {
+            facts->keep_alive = true;
+        }
     }
 }
 
 static void take_expect(struct head_parser *head, casgi_str_t value)
 {
     if (!head->facts->http10) {
-        bool known = http1_field_is(value, (casgi_str_t)CASGI_STR("100-continue"));
+        bool known = http_field_is(value, (casgi_str_t)CASGI_STR("100-continue"));
         head->facts->expect_continue |= known;
         head->facts->expect_other |= !known;
     }
