@@ -108,7 +108,6 @@ static void on_end_of_input(struct http1 *c)
 
 static void take_input(struct http1 *c, const char *data, size_t size)
 {
-    c->fresh = false;
     if (c->in == IN_LINGER) {
         if (c->body.left < size) {
             c->in = IN_DEAD;

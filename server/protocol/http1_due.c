@@ -49,7 +49,7 @@ static uint32_t unsent(const struct http1 *c)
 void http1_due_update(struct http1 *c)
 {
     enum http1_due due = wanted(c);
-    bool renewed = due == DUE_IDLE || (due == DUE_WRITE && c->progress);
+    bool renewed = due == DUE_WRITE && c->progress;
     if (due == DUE_NEVER) {
         expiry_clear(&c->deadline);
     } else if (due != c->due || renewed) {

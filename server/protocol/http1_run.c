@@ -170,7 +170,7 @@ static void begin_request(struct http1 *c, struct http1_window *window)
         return;
     }
     fill_connection(c);
-    int rc = http1_head_parse(c->ex, window->data + scan.start, scan.searched - scan.start, scan.lines, &facts, &fault);
+    int rc = http1_head_parse(c->ex, window->data, scan.searched, scan.lines, &facts, &fault);
     if (rc == 0) {
         rc = copy_addresses(c);
     }
@@ -180,9 +180,7 @@ static void begin_request(struct http1 *c, struct http1_window *window)
     if (rc) {
         exchange_discard(c->ex);
         c->ex = NULL;
-        if (rc == CASGI_EINVAL) {
-            fault.offset += scan.start;
-        } else {
+        if (rc != CASGI_EINVAL) {
             fault = (struct http1_fault){ 503, 0, "out of memory for the request" };
         }
         http1_refuse(c, &fault);
@@ -196,6 +194,16 @@ static void begin_request(struct http1 *c, struct http1_window *window)
     begin_exchange(c, window, &facts);
 }
 
+/* Those before a request (RFC 9112, section 2.2) are no part of it: a connection that got nothing else stays idle. */
+static void skip_empty_lines(struct http1_window *window)
+{
+    while (window->size >= 2 && window->data[0] == '\r' && window->data[1] == '\n') {
+        window->data += 2;
+        window->size -= 2;
+        window->scan = (struct http1_scan){ 0 };
+    }
+}
+
 /* false: nothing can be done before more bytes come. */
 static bool step_head(struct http1 *c, struct http1_window *window)
 {
@@ -204,6 +212,11 @@ static bool step_head(struct http1 *c, struct http1_window *window)
     if (!may_begin(c)) {
         return false;
     }
+    skip_empty_lines(window);
+    if (!window->size) {
+        return false;
+    }
+    c->fresh = false;
     int rc = http1_scan(&window->scan, window->data, window->size, host->head_limit, host->header_count_limit, &fault);
     if (rc > 0) {
         begin_request(c, window);

@@ -15,7 +15,7 @@ static int fault_at(struct http1_fault *out_fault, int status, size_t offset, co
     return CASGI_EINVAL;
 }
 
-static int check_first_byte(const struct http1_scan *scan, const char *data, struct http1_fault *out_fault)
+static inline int check_first_byte(const struct http1_scan *scan, const char *data, struct http1_fault *out_fault)
 {
     char c = data[scan->line];
     if (http_char_is(c, HTTP_TCHAR) || c == '\r' || c == '\n') {
@@ -25,8 +25,8 @@ static int check_first_byte(const struct http1_scan *scan, const char *data, str
 }
 
 /* One whole line, `end` at its LF. 1: it was the empty one that ends the head. */
-static int take_line(struct http1_scan *scan, const char *data, size_t end, size_t field_limit,
-                     struct http1_fault *out_fault)
+static inline int take_line(struct http1_scan *scan, const char *data, size_t end, size_t field_limit,
+                            struct http1_fault *out_fault)
 {
     size_t line = scan->line;
     if (end == line || data[end - 1] != '\r') {
@@ -34,11 +34,7 @@ static int take_line(struct http1_scan *scan, const char *data, size_t end, size
     }
     scan->line = scan->searched = (uint32_t)end + 1;
     if (end - line == 1) {
-        if (scan->lines) {
-            return 1;
-        }
-        scan->start = scan->line;
-        return 0;
+        return 1;
     }
     if (scan->lines && (data[line] == ' ' || data[line] == '\t')) {
         return fault_at(out_fault, 400, line, "folded header line");
@@ -50,11 +46,10 @@ static int take_line(struct http1_scan *scan, const char *data, size_t end, size
     return 0;
 }
 
-int http1_scan(struct http1_scan *scan, const char *data, size_t size, size_t size_limit, size_t field_limit,
-               struct http1_fault *out_fault)
+/* The lines within the first `seen` bytes. */
+static inline int take_lines(struct http1_scan *scan, const char *data, size_t seen, size_t field_limit,
+                             struct http1_fault *out_fault)
 {
-    size_t limit = size_limit && size_limit < SIZE_MOST ? size_limit : SIZE_MOST;
-    size_t seen = size < limit + 1 ? size : limit + 1;
     int rc = 0;
     while (rc == 0 && scan->searched < seen) {
         if (!scan->lines && check_first_byte(scan, data, out_fault) != 0) {
@@ -67,9 +62,19 @@ int http1_scan(struct http1_scan *scan, const char *data, size_t size, size_t si
         }
         rc = take_line(scan, data, (size_t)(found - data), field_limit, out_fault);
     }
-    if (rc < 0 || scan->searched <= limit) {
+    return rc;
+}
+
+int http1_scan(struct http1_scan *scan, const char *data, size_t size, size_t size_limit, size_t field_limit,
+               struct http1_fault *out_fault)
+{
+    size_t limit = size_limit && size_limit < SIZE_MOST ? size_limit : SIZE_MOST;
+    struct http1_scan now = *scan; /* so that it stays in registers */
+    int rc = take_lines(&now, data, size < limit + 1 ? size : limit + 1, field_limit, out_fault);
+    *scan = now;
+    if (rc < 0 || now.searched <= limit) {
         return rc;
     }
-    return scan->lines ? fault_at(out_fault, 431, limit, "the head is too large")
-                       : fault_at(out_fault, 414, limit, "the request line is too long");
+    return now.lines ? fault_at(out_fault, 431, limit, "the head is too large")
+                     : fault_at(out_fault, 414, limit, "the request line is too long");
 }

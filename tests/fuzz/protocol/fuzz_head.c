@@ -62,11 +62,11 @@ static void parse(const char *data, const struct http1_scan *scan)
 {
     struct http1_facts facts;
     struct http1_fault fault = { 0, 0, NULL };
-    size_t size = scan->searched - scan->start;
+    size_t size = scan->searched;
     struct exchange *ex = exchange_new(&exchanges, &driver, NULL);
     check(ex != NULL, "memory");
     ex->scope.root_path = (casgi_str_t)CASGI_STR("");
-    if (http1_head_parse(ex, data + scan->start, size, scan->lines, &facts, &fault) == 0) {
+    if (http1_head_parse(ex, data, size, scan->lines, &facts, &fault) == 0) {
         check(http_is_token(ex->scope.method), "the method is a token");
         check_text(ex->scope.method, "method");
         check_path(&ex->scope);

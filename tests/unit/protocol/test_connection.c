@@ -344,6 +344,45 @@ static void test_connection__idle_is_closed_after_its_time_and_not_before(void *
     assert_int_equal(wire_count(w, "HTTP/1.1"), 3);
 }
 
+/* Some clients end a body with an empty line too many (RFC 9112, section 2.2): that begins no request. */
+static void test_connection__an_empty_line_leaves_it_idle(void **state)
+{
+    struct wire *w = *state;
+    wire_connect(w, app_path);
+    wire_say(w, GET "\r\n");
+    assert_true(http1_idle(w->c));
+    wire_wait(w, SECONDS(IDLE_SECONDS - 1));
+    assert_non_null(w->c);
+    wire_say(w, "\r\n");
+    wire_wait(w, SECONDS(2)); /* nor does it put off the end */
+    assert_null(w->c);
+    assert_got(w, KEPT("1\r\n\r\n/"));
+}
+
+static void test_connection__empty_lines_alone_are_as_good_as_nothing(void **state)
+{
+    struct wire *w = *state;
+    wire_connect(w, app_path);
+    for (int i = 0; i < HEAD_SECONDS - 1; i++) {
+        wire_say(w, "\r\n\r\n");
+        wire_wait(w, SECONDS(1));
+    }
+    assert_non_null(w->c);
+    wire_wait(w, SECONDS(2));
+    assert_null(w->c);
+    assert_got(w, "");
+}
+
+static void test_connection__half_an_empty_line_has_a_heads_deadline(void **state)
+{
+    struct wire *w = *state;
+    wire_connect(w, app_path);
+    wire_say(w, GET "\r");
+    wire_wait(w, SECONDS(HEAD_SECONDS + 1));
+    assert_int_equal(w->status, 408);
+    assert_true(w->ended);
+}
+
 static void test_connection__is_not_idle_while_a_request_is_served(void **state)
 {
     struct wire *w = *state;
@@ -470,6 +509,17 @@ static void test_connection__idle_ends_when_draining(void **state)
     assert_null(w->c);
     assert_int_equal(w->out_size, size);
     assert_int_equal(w->failed, 0);
+}
+
+static void test_connection__an_empty_line_does_not_hold_up_draining(void **state)
+{
+    struct wire *w = *state;
+    wire_connect(w, app_path);
+    wire_say(w, GET "\r\n");
+    http1_drain(w->c);
+    wire_settle(w);
+    assert_null(w->c);
+    assert_got(w, KEPT("1\r\n\r\n/"));
 }
 
 static void test_connection__a_request_already_here_is_served_when_draining(void **state)
@@ -623,6 +673,9 @@ int main(void)
         WIRE_TEST(test_connection__a_slow_head_is_a_408),
         WIRE_TEST(test_connection__each_head_has_its_own_deadline),
         WIRE_TEST(test_connection__idle_is_closed_after_its_time_and_not_before),
+        WIRE_TEST(test_connection__an_empty_line_leaves_it_idle),
+        WIRE_TEST(test_connection__empty_lines_alone_are_as_good_as_nothing),
+        WIRE_TEST(test_connection__half_an_empty_line_has_a_heads_deadline),
         WIRE_TEST(test_connection__is_not_idle_while_a_request_is_served),
         WIRE_TEST(test_connection__a_client_that_stops_reading_is_reset),
         WIRE_TEST(test_connection__a_slow_but_steady_reader_is_not_reset),
@@ -631,6 +684,7 @@ int main(void)
         WIRE_TEST(test_connection__time_the_handler_takes_is_not_the_clients),
         WIRE_TEST(test_connection__drained_bodies_have_a_deadline),
         WIRE_TEST(test_connection__idle_ends_when_draining),
+        WIRE_TEST(test_connection__an_empty_line_does_not_hold_up_draining),
         WIRE_TEST(test_connection__a_request_already_here_is_served_when_draining),
         WIRE_TEST(test_connection__busy_ends_after_its_response_when_draining),
         WIRE_TEST(test_connection__kept_by_a_begun_response_is_given_back_when_drained),
