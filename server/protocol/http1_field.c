@@ -2,6 +2,9 @@
 
 #include "base/percent.h"
 
+#include <arpa/inet.h>
+#include <string.h>
+
 /* RFC 3986: unreserved and sub-delims, of which reg-name is made, percent-encoded bytes aside; and digits, for ports.
  * What ends a text is of no class, so that the loops need not count. */
 enum { NAME = 1, DIGIT = 2 };
@@ -27,9 +30,9 @@ static const unsigned char host_chars[256] = {
     ['='] = NAME,
 };
 
-static const char *behind(const char *at, int class)
+static const char *behind_chars(const char *at)
 {
-    while (host_chars[(unsigned char)*at] & class) {
+    while (host_chars[(unsigned char)*at] & NAME) {
         at++;
     }
     return at;
@@ -37,28 +40,64 @@ static const char *behind(const char *at, int class)
 
 static const char *behind_name(const char *at)
 {
-    at = behind(at, NAME);
+    at = behind_chars(at);
     while (*at == '%' && percent_hex_value(at[1]) >= 0 && percent_hex_value(at[2]) >= 0) {
-        at = behind(at + 3, NAME);
+        at = behind_chars(at + 3);
     }
     return at;
 }
 
-/* "[...]": IPv6 in hexadecimal digits, colons and dots, or a later kind ("v1.x"). NULL: it is not one. */
+static bool is_ipv6(casgi_str_t text)
+{
+    char copy[INET6_ADDRSTRLEN];
+    struct in6_addr address;
+    if (text.len >= sizeof copy) {
+        return false;
+    }
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    return inet_pton(AF_INET6, copy, &address) == 1;
+}
+
+/* Of a later kind: "v1.x". */
+static bool is_later_literal(casgi_str_t text)
+{
+    const char *at = text.ptr + 1;
+    if (*text.ptr != 'v' && *text.ptr != 'V') {
+        return false;
+    }
+    while (percent_hex_value(*at) >= 0) {
+        at++;
+    }
+    return at > text.ptr + 1 && *at == '.' && at + 1 < text.ptr + text.len;
+}
+
+/* "[...]": IPv6 or a later kind. NULL: it is not one. */
 static const char *behind_literal(const char *at)
 {
     const char *begin = ++at;
     while (*at == ':' || (host_chars[(unsigned char)*at] & NAME)) {
         at++;
     }
-    return *at == ']' && at > begin ? at + 1 : NULL;
+    casgi_str_t text = { begin, (size_t)(at - begin) };
+    return *at == ']' && (is_ipv6(text) || is_later_literal(text)) ? at + 1 : NULL;
+}
+
+/* Digits, up to what a port may be. NULL: it is larger. */
+static const char *behind_port(const char *at)
+{
+    unsigned port = 0;
+    for (; host_chars[(unsigned char)*at] & DIGIT && port <= UINT16_MAX; at++) {
+        port = port * 10 + (unsigned)(*at - '0');
+    }
+    return port <= UINT16_MAX ? at : NULL;
 }
 
 bool http1_field_host(casgi_str_t value)
 {
     const char *at = *value.ptr == '[' ? behind_literal(value.ptr) : behind_name(value.ptr);
     if (at && at != value.ptr && *at == ':') {
-        at = behind(at + 1, DIGIT);
+        at = behind_port(at + 1);
     }
     return at == value.ptr + value.len;
 }

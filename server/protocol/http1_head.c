@@ -152,9 +152,6 @@ static int split_absolute(struct head_parser *head, size_t scheme)
 
 static int parse_target_form(struct head_parser *head)
 {
-    if (casgi_str_equal(head->method, (casgi_str_t)CASGI_STR("CONNECT"))) {
-        return refuse(head, head->text, "CONNECT is not supported");
-    }
     if (casgi_str_equal(head->target, (casgi_str_t)CASGI_STR("*")) &&
         casgi_str_equal(head->method, (casgi_str_t)CASGI_STR("OPTIONS"))) {
         return 0;
@@ -167,6 +164,9 @@ static int parse_target_form(struct head_parser *head)
 static int set_target(struct head_parser *head)
 {
     const char *at = head->target.ptr;
+    if (casgi_str_equal(head->method, (casgi_str_t)CASGI_STR("CONNECT"))) { /* of a path, too: its answer has no end */
+        return refuse(head, head->text, "CONNECT is not supported");
+    }
     int rc = head->target.ptr[0] == '/' ? 0 : parse_target_form(head);
     if (rc == 0) {
         rc = exchange_set_target(head->ex, head->target);

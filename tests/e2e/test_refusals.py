@@ -73,10 +73,11 @@ class RequestLines(Case):
             self.assert_refused(b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n", "the request target is neither a path nor a URL", 4)
 
     def test_connect_is_not_supported(self):
-        self.assert_refused(b"CONNECT test:80 HTTP/1.1\r\n" + HOST + b"\r\n", "CONNECT is not supported", 0)
+        for target in (b"test:80", b"/", b"http://test/"):
+            self.assert_refused(b"CONNECT " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n", "CONNECT is not supported", 0)
 
     def test_the_authority_of_a_url_is_a_host(self):
-        for authority in (b"user@test", b"te<st", b":80", b"test:x", b"[::1", b"test%zz", b"/"):
+        for authority in (b"user@test", b"te<st", b":80", b"test:x", b"[::1", b"test%zz", b"/", b"test:65536", b"[zz]"):
             self.assert_refused(b"GET http://" + authority + b"/ HTTP/1.1\r\n" + HOST + b"\r\n", "bad authority in the request target")
 
     def test_escapes_are_whole_and_utf8(self):
@@ -127,11 +128,12 @@ class Fields(Case):
         self.assert_refused(b"GET / HTTP/1.1\r\n\r\n", "no host")
         self.assert_refused(b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "more than one host")
         self.assert_refused(b"GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n", "more than one host")
-        for host in (b"a b", b"a/b", b"user@a", b"a:b", b"a:80:80", b"[::1", b"[]", b"a\\b", b"<a>", b"a?b", b"a%zz", b"\xe9", b":80", b"http://a"):
+        for host in (b"a b", b"a/b", b"user@a", b"a:b", b"a:80:80", b"[::1", b"[]", b"a\\b", b"<a>", b"a?b", b"a%zz", b"\xe9", b":80", b"http://a",
+                     b"a:65536", b"[::1]:99999", b"[zz]", b"[1.2.3.4]", b"[v1.]"):
             self.assert_refused(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", "bad host")
 
     def test_good_hosts_pass(self):
-        for host in ("a", "a:80", "a.b-c_d.example:", "127.0.0.1:8000", "[::1]", "[::1]:80", "a%20b", ""):
+        for host in ("a", "a:80", "a.b-c_d.example:", "127.0.0.1:8000", "[::1]", "[::1]:80", "[v1.a:b]", "a:65535", "a%20b", ""):
             with self.subTest(host):
                 self.assertEqual(self.ask(get("/x?start:200,end", f"Host: {host}", host=None)).status, 200)
 

@@ -102,6 +102,10 @@ static void test_refusal__of_request_lines(void **state)
         { "GET / HTTP/1.1\n" HOST "\r\n", 0, 400, 14, "bare LF" },
         { "\nGET / HTTP/1.1\r\n" HOST "\r\n", 0, 400, 0, "bare LF" },
         { "GET / HTTP/1.1\r\r\n" HOST "\r\n", 0, 400, 6, "version" },
+        { "\r\n\r\nGET / HTTP/1.2\r\n" HOST "\r\n", 0, 400, 6, "version" },
+        { "\r\n\r\n" GET "X\r\n\r\n", 0, 400, 17, "" },
+        { "\r\n\r\n\r\n\n", 0, 400, 0, "bare LF" },
+        { "\r\n" CHUNKED "x\r\n", 0, 400, sizeof CHUNKED - 1, "hexadecimal" },
     };
     CHECK(state, lines);
 }
@@ -115,7 +119,11 @@ static void test_refusal__of_targets(void **state)
         { "GET http:///x HTTP/1.1\r\n" HOST "\r\n", 0, 400, 11, "authority" },
         { "GET http://u@a/ HTTP/1.1\r\n" HOST "\r\n", 0, 400, 11, "authority" },
         { "GET http:// HTTP/1.1\r\n" HOST "\r\n", 0, 400, 4, "neither" },
+        { "GET http://a:65536/ HTTP/1.1\r\n" HOST "\r\n", 0, 400, 11, "authority" },
+        { "GET http://[zz]/ HTTP/1.1\r\n" HOST "\r\n", 0, 400, 11, "authority" },
         { "CONNECT a:1 HTTP/1.1\r\n" HOST "\r\n", 0, 400, 0, "CONNECT" },
+        { "CONNECT / HTTP/1.1\r\n" HOST "\r\n", 0, 400, 0, "CONNECT" },
+        { "CONNECT http://a/ HTTP/1.1\r\n" HOST "\r\n", 0, 400, 0, "CONNECT" },
         { "GET /%zz HTTP/1.1\r\n" HOST "\r\n", 0, 400, 4, "escape" },
         { "GET /%00 HTTP/1.1\r\n" HOST "\r\n", 0, 400, 4, "escape" },
         { "GET /%ff HTTP/1.1\r\n" HOST "\r\n", 0, 400, 4, "escape" },
@@ -167,6 +175,16 @@ static void test_refusal__of_hosts(void **state)
         { GET "Host: []\r\n\r\n", 0, 400, 22, "bad host" },
         { GET "Host: a%zz\r\n\r\n", 0, 400, 22, "bad host" },
         { GET "Host: a,b:c\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET "Host: a:65536\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET "Host: [::1]:99999\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET "Host: a:18446744073709551696\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET "Host: [zz]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET "Host: [1.2.3.4]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET "Host: [1:2:3:4:5:6:7:8:9]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET "Host: [0000000000000000000000000000000000000000000000::1]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET "Host: [v1.]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET "Host: [v.a]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET "Host: [vg.a]\r\n\r\n", 0, 400, 22, "bad host" },
         { "GET http://a/ HTTP/1.1\r\n\r\n", 0, 400, 24, "no host" },
     };
     CHECK(state, hosts);

@@ -84,6 +84,9 @@ static void test_request__host_is_checked_but_not_changed(void **state)
     check(*state, "GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / 1.1 host= []\n");
     check(*state, "GET / HTTP/1.1\r\nHost: [v1.a:b]:1\r\n\r\n", "GET / 1.1 host=[v1.a:b]:1 []\n");
     check(*state, "GET / HTTP/1.1\r\nHost: a%2db_c~\r\n\r\n", "GET / 1.1 host=a%2db_c~ []\n");
+    check(*state, "GET / HTTP/1.1\r\nHost: a:65535\r\n\r\n", "GET / 1.1 host=a:65535 []\n");
+    check(*state, "GET / HTTP/1.1\r\nHost: a:000080\r\n\r\n", "GET / 1.1 host=a:000080 []\n");
+    check(*state, "GET / HTTP/1.1\r\nHost: [::FFFF:1.2.3.4]:\r\n\r\n", "GET / 1.1 host=[::FFFF:1.2.3.4]: []\n");
     check(*state, "GET / HTTP/1.0\r\n\r\n", "GET / 1.0 []\n");
 }
 
