@@ -147,56 +147,32 @@ static __attribute__((noinline)) const char *sort_out(const casgi_header_t *fiel
     return NULL;
 }
 
-/* How far the copying has come. */
-struct copying {
-    const casgi_header_t *from; /* the next one */
-    const casgi_header_t *end;
-    casgi_header_t *field; /* its copy */
-    char *at;              /* its text */
-    uint64_t lengths;
-};
-
-/* The rest of them, whatever they are. */
-static __attribute__((noinline)) int copy_rest(struct copying *now, struct field_facts *facts, const char **out_why)
+/* All of them, the texts to `at`. */
+static inline int copy_all(const casgi_header_t *from, size_t count, char *at, struct field_facts *facts,
+                           const char **out_why)
 {
-    for (; now->from < now->end; now->from++) {
+    casgi_header_t *field = facts->headers;
+    uint64_t lengths = 0;
+    facts->lines.ptr = at;
+    for (size_t i = 0; i < count; i++) {
         bool keep = true;
-        const char *why = copy_field(now->from, now->at, now->field);
-        now->lengths |= field_length_bit(now->from->name.len);
-        why = why ? why : sort_out(now->field, facts, &keep);
+        uint64_t length = field_length_bit(from[i].name.len);
+        const char *why = copy_field(&from[i], at, field);
+        if (!why && length & KNOWN_LENGTHS) {
+            why = sort_out(field, facts, &keep);
+        }
         if (why) {
             *out_why = why;
             return CASGI_EINVAL;
         }
-        if (keep) {
-            now->at += now->field->name.len + now->field->value.len + LINE_EXTRA;
-            now->field++;
-        }
+        lengths |= length;
+        at += keep ? from[i].name.len + from[i].value.len + LINE_EXTRA : 0;
+        field += keep;
     }
+    facts->count = (size_t)(field - facts->headers);
+    facts->lengths = lengths;
+    facts->lines.len = (size_t)(at - facts->lines.ptr);
     return 0;
-}
-
-/* Those at the front that need no second look. Nothing is called from here: all of it stays in registers. */
-static inline void copy_usual(struct copying *now)
-{
-    enum { WORD = sizeof(uint64_t) };
-    struct copying next = *now;
-    for (; next.from < next.end; next.from++) {
-        casgi_str_t name = next.from->name, value = next.from->value;
-        uint64_t length = field_length_bit(name.len);
-        char *behind = next.at + name.len + 2;
-        if (name.len < WORD || value.len < WORD || length & KNOWN_LENGTHS) {
-            break;
-        }
-        if ((copy_words(next.at, name, odd_in_name) | copy_words(behind, value, odd_in_value)) & HIGHS) {
-            break;
-        }
-        put_line(next.field, next.at, name.len, value.len);
-        next.lengths |= length;
-        next.at = behind + value.len + 2;
-        next.field++;
-    }
-    *now = next;
 }
 
 int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra, struct field_facts *facts,
@@ -207,26 +183,11 @@ int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, s
         *out_why = "the fields are larger than 1 MiB";
         return CASGI_EINVAL;
     }
-    casgi_header_t *headers = arena_alloc(arena, (count + extra) * sizeof(*headers) + size);
-    if (!headers) {
+    facts->headers = arena_alloc(arena, (count + extra) * sizeof(*facts->headers) + size);
+    if (!facts->headers) {
         return CASGI_ENOMEM;
     }
-    char *text = (char *)(headers + count + extra);
-    struct copying now = { from, count ? from + count : from /* it may be NULL */, headers, text, 0 };
     facts->content_length = -1;
     facts->close = false;
-    copy_usual(&now);
-    if (now.from < now.end) {
-        struct copying rest = now; /* so that `now` has no address */
-        int rc = copy_rest(&rest, facts, out_why);
-        if (rc) {
-            return rc;
-        }
-        now = rest;
-    }
-    facts->headers = headers;
-    facts->count = (size_t)(now.field - headers);
-    facts->lengths = now.lengths;
-    facts->lines = (casgi_str_t){ text, (size_t)(now.at - text) };
-    return 0;
+    return copy_all(from, count, (char *)(facts->headers + count + extra), facts, out_why);
 }
