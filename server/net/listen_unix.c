@@ -16,15 +16,16 @@ static int unix_error(casgi_error_t *error, int number, const char *path)
                      error_name(code));
 }
 
-/* Whether somebody accepts connections there. */
-static bool is_served(const struct sockaddr_un *name)
+/* Whether it is sure that nobody has this socket any more. One of another kind (a system log's, say) or one that we may
+ * not connect to is somebody's. */
+static bool is_left_over(const struct sockaddr_un *name)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool served = fd >= 0 && (connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0 || errno == EAGAIN);
+    bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)name, sizeof(*name)) && errno == ECONNREFUSED;
     if (fd >= 0) {
         close(fd);
     }
-    return served;
+    return refused;
 }
 
 /* Removes what a server that is no more has left; keeps its permissions, as an administrator may have set them. */
@@ -38,7 +39,7 @@ static int clear_path(const struct sockaddr_un *name, mode_t *mode, casgi_error_
         return error_set(error, CASGI_EEXIST, "%s exists and is not a socket; it is left alone (EEXIST)",
                          name->sun_path);
     }
-    if (is_served(name)) {
+    if (!is_left_over(name)) {
         return error_set(error, CASGI_ESYSTEM(EADDRINUSE), "the Unix socket %s is already in use (EADDRINUSE)",
                          name->sun_path);
     }

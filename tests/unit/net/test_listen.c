@@ -260,6 +260,22 @@ static void test_listen__a_living_servers_unix_socket_is_not_replaced(void **sta
     assert_non_null(strstr(error.message, "already in use"));
 }
 
+/* As a system's log has: connecting to it as we would listen fails, though it is alive. */
+static void test_listen__a_living_socket_of_another_kind_is_not_replaced(void **state)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    struct stat before, after;
+    (void)state;
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s", path);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(stat(path, &before), 0);
+    assert_int_equal(open_uds(path), CASGI_ESYSTEM(EADDRINUSE));
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    close(fd);
+}
+
 static void test_listen__a_file_that_is_no_socket_is_left_alone(void **state)
 {
     (void)state;
@@ -390,6 +406,7 @@ int main(void)
         TEST(test_listen__a_dead_servers_unix_socket_is_replaced),
         TEST(test_listen__the_permissions_of_a_replaced_unix_socket_stay),
         TEST(test_listen__a_living_servers_unix_socket_is_not_replaced),
+        TEST(test_listen__a_living_socket_of_another_kind_is_not_replaced),
         TEST(test_listen__a_file_that_is_no_socket_is_left_alone),
         TEST(test_listen__a_missing_folder_is_said),
         TEST(test_listen__unlink_removes_the_socket_made_here),
