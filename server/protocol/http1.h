@@ -17,12 +17,13 @@ struct http1_buffers {
     size_t count[2];
 };
 
-/* The default fields as text, behind a date line whose value is put in with each use. Zeroed is empty. */
+/* The default fields as text, behind a date line. Zeroed is empty. */
 struct http1_defaults {
     const casgi_header_t *fields; /* of which this is the text */
     size_t count;
     char *text;
     size_t size;
+    uint64_t dated; /* loop_now of when the date was looked at last */
 };
 
 /* What all connections of a listener share. Made by the worker (zeroed, then the public members, then http1_host_init);

@@ -84,7 +84,7 @@ static void make_defaults(struct http1_host *host)
     size_t size = sizeof DATE_NAME - 1 + HTTP_DATE_LEN + 2 + http1_fields_size(fields, count);
     char *text = malloc(size);
     free(defaults->text);
-    *defaults = (struct http1_defaults){ fields, count, text, size };
+    *defaults = (struct http1_defaults){ .fields = fields, .count = count, .text = text, .size = size };
     if (!text) {
         return;
     }
@@ -104,11 +104,16 @@ static inline size_t defaults_most(struct http1_host *host)
     return defaults->size;
 }
 
-static inline char *put_defaults(char *at, const struct http1_defaults *defaults)
+/* Once in a batch of events the clock is asked whether it is another second. */
+static inline char *put_defaults(struct http1_host *host, char *at)
 {
-    char *end = put_piece(at, defaults->text, defaults->size);
-    memcpy(at + sizeof DATE_NAME - 1, http_date().ptr, HTTP_DATE_LEN);
-    return end;
+    struct http1_defaults *defaults = &host->defaults;
+    uint64_t now = loop_now(host->exchanges->loop);
+    if (defaults->dated != now) {
+        defaults->dated = now;
+        memcpy(defaults->text + sizeof DATE_NAME - 1, http_date().ptr, HTTP_DATE_LEN);
+    }
+    return put_piece(at, defaults->text, defaults->size);
 }
 
 static char *put_fields(const struct http1 *c, char *at, const struct response_head *head)
@@ -117,7 +122,7 @@ static char *put_fields(const struct http1 *c, char *at, const struct response_h
     at = head->lines.ptr ? put_piece(at, head->lines.ptr, head->lines.len)
                          : http1_put_fields(at, head->headers, head->header_count);
     if (head->add_date && head->add_defaults && c->host->defaults.text) {
-        return put_defaults(at, &c->host->defaults);
+        return put_defaults(c->host, at);
     }
     if (head->add_date) {
         at = PUT(at, DATE_NAME);
