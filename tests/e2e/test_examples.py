@@ -31,9 +31,12 @@ class Alone(TestCase):
     def build(self, source):
         compiler = ["c++", "-std=c++17"] if source.endswith(".cpp") else ["cc"]
         target = os.path.join(self.folder, os.path.basename(source) + ".so")
-        libraries = ["-lcjson"] if "#include <cjson/" in open(source, encoding="utf-8").read() else []
-        subprocess.run([*compiler, "-shared", "-fPIC", "-I" + support.ABI, "-Wall", "-Wextra", "-Werror", source, "-o",
-                        target, *libraries], check=True)
+        with open(source, encoding="utf-8") as file:
+            kit = "#include <casgi/kit/" in file.read()
+        flags = ["-I" + os.path.join(support.SOURCE, "apps", "kit")] if kit else []
+        libraries = [os.path.join(support.BUILD, "libcasgi_kit.a"), "-lcjson"] if kit else []
+        subprocess.run([*compiler, "-shared", "-fPIC", "-I" + support.ABI, *flags, "-Wall", "-Wextra", "-Werror", source,
+                        "-o", target, *libraries], check=True)
         return target
 
     def test_every_example_builds_alone_and_passes_check(self):
@@ -93,7 +96,8 @@ class Json(TestCase):
     def test_bad_json_is_told_where(self):
         with Server(example("json")) as server:
             for body, byte, line, column in [(b'{"a":\n  nope}', 8, 2, 3), (b"", 0, 1, 1), (b'{"a":1} x', 8, 1, 9),
-                                             (b'{"a":"\0"}', 6, 1, 7), (b"[" * 200, 128, 1, 129)]:
+                                             (b'{"a":"\0"}', 6, 1, 7), (b'{"a":"\\u0000"}', 6, 1, 7),
+                                             (b"[" * 200, 128, 1, 129)]:
                 status, answer = self.ask(server, body)
                 self.assertEqual(status, 400, body)
                 self.assertIn(f'"byte":{byte},"line":{line},"column":{column}'.encode(), answer)
