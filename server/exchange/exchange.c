@@ -71,16 +71,10 @@ static void enter(struct exchange *ex)
         return; /* its begin has failed, and now it is refused */
     }
     ex->priv->entered = true;
-    bool told = false;
-    for (struct exchange_observer *o = host->observers; o; o = o->next) {
-        ex->priv->exact_times |= o->exact_times;
-        ex->priv->watched |= o->on_event != NULL;
-        told |= o->on_begin != NULL;
-    }
     ex->record.began = record_time(ex);
     host->running++;
     list_append(&host->active, &ex->node);
-    for (struct exchange_observer *o = told ? host->observers : NULL; o; o = o->next) {
+    for (struct exchange_observer *o = host->pools->tells_begin ? host->observers : NULL; o; o = o->next) {
         if (o->on_begin) {
             o->on_begin(o, ex);
         }

@@ -105,7 +105,8 @@ struct exchange_observer {
     void (*on_end)(struct exchange_observer *self, const struct exchange *ex);
 };
 
-/* What all exchanges of one application share. Made by the worker; outlives them. */
+/* What all exchanges of one application share. Made by the worker; outlives them. Observers and default fields stay the
+ * same from the first exchange on. */
 struct exchange_host {
     struct loop *loop;
     casgi_app_t *app;

@@ -14,12 +14,23 @@ void exchange_host_init(struct exchange_host *host)
     host->pools = NULL;
 }
 
+/* What is the same for all exchanges of the host. */
+static void look_around(const struct exchange_host *host, struct exchange_pools *pools)
+{
+    pools->default_lengths = response_default_lengths(host);
+    for (const struct exchange_observer *o = host->observers; o; o = o->next) {
+        pools->exact_times |= o->exact_times;
+        pools->tells_begin |= o->on_begin != NULL;
+        pools->tells_event |= o->on_event != NULL;
+    }
+}
+
 static struct exchange_pools *pools_of(struct exchange_host *host)
 {
     if (!host->pools) {
         host->pools = calloc(1, sizeof(*host->pools));
         if (host->pools) {
-            host->pools->default_lengths = response_default_lengths(host);
+            look_around(host, host->pools);
         }
     }
     return host->pools;

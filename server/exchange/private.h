@@ -57,8 +57,6 @@ struct exchange_private {
     struct outbound out;
     uint16_t failed_status; /* of exchange_body_failed; 0 */
     bool entered;           /* observers know of it */
-    bool exact_times;       /* one of them wants them so */
-    bool watched;           /* one of them is told of events */
     bool over;              /* the driver has forgotten the exchange */
     bool cancelled;         /* by exchange_cancel */
     bool answering;         /* a refusal or a 500 of our own is on its way, without a task */
@@ -96,6 +94,9 @@ _Static_assert(sizeof(struct exchange_whole) <= 3072, "the room for the first by
 struct exchange_pools {
     struct list *free;        /* exchange.node, by its next; last given first */
     uint64_t default_lengths; /* field_length_bit of each default field, and of the date */
+    bool exact_times;         /* an observer wants them so */
+    bool tells_begin;         /* an observer has on_begin */
+    bool tells_event;
     size_t count;
     struct chunk *chunks[CHUNK_CLASSES];
     size_t chunk_counts[CHUNK_CLASSES];
@@ -109,7 +110,7 @@ static inline struct exchange *exchange_of(struct exchange_private *priv)
 void observers_tell(const struct exchange *ex, bool sent, const casgi_event_t *event, int result);
 static inline void observe_event(const struct exchange *ex, bool sent, const casgi_event_t *event, int result)
 {
-    if (__builtin_expect(ex->priv->watched, false)) {
+    if (__builtin_expect(ex->host->pools->tells_event, false)) {
         observers_tell(ex, sent, event, result);
     }
 }
@@ -117,7 +118,7 @@ static inline void observe_event(const struct exchange *ex, bool sent, const cas
 /* Now, for the record. */
 static inline uint64_t record_time(const struct exchange *ex)
 {
-    return ex->priv->exact_times ? loop_clock() : loop_now(ex->host->loop);
+    return ex->host->pools->exact_times ? loop_clock() : loop_now(ex->host->loop);
 }
 
 /* ---- exchange.c ---- */
