@@ -1,11 +1,11 @@
-/* A small JSON API on SQLite: casgi notes.c --libs "$(pkg-config --libs casgi-kit) -lcjson" -- notes.db
+/* A small JSON API on SQLite: casgi notes.c --libs "$(pkg-config --libs casgi-kit)" -- notes.db
  *
  *   GET /      all notes        POST /    {"text": "..."}  makes one        GET /N, DELETE /N   one of them
  *
  * Each statement runs on a thread while its handler waits; without a file name the notes are in memory. */
+#include <casgi/kit/json.h>
 #include <casgi/kit/sqlite.h>
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,24 +19,15 @@ struct notes {
 
 static int answer(casgi_send_t *send, int status, cJSON *document)
 {
-    char *text = document ? cJSON_PrintUnformatted(document) : NULL;
-    int rc = text ? casgi_respond(send, status, "application/json", text) : CASGI_ENOMEM;
-    cJSON_free(text);
+    int rc = casgi_json_respond(send, status, document);
     cJSON_Delete(document);
     return rc;
-}
-
-static int say(casgi_send_t *send, int status, const char *detail)
-{
-    cJSON *document = cJSON_CreateObject();
-    (void)cJSON_AddStringToObject(document, "detail", detail);
-    return answer(send, status, document);
 }
 
 static int refuse(casgi_send_t *send, const casgi_sqlite_error_t *error)
 {
     casgi_log(CASGI_LOG_ERROR, "the database: %s", error->message);
-    return say(send, 500, "the notes cannot be read or written");
+    return casgi_json_refuse(send, 500, "the notes cannot be read or written");
 }
 
 static cJSON *note_of(const casgi_sqlite_result_t *result, size_t row)
@@ -64,24 +55,25 @@ static int list(struct notes *notes, casgi_send_t *send)
 
 static int make(struct notes *notes, casgi_receive_t *receive, casgi_send_t *send)
 {
-    casgi_str_t body;
+    const cJSON *document;
+    casgi_json_error_t wrong;
     casgi_sqlite_error_t error;
-    casgi_sqlite_result_t *result = NULL;
-    int rc = casgi_receive_body(receive, BODY_LIMIT, &body);
+    casgi_sqlite_result_t *result;
+    int rc = casgi_json_receive(receive, BODY_LIMIT, &document, &wrong);
+    if (rc == CASGI_EINVAL || rc == CASGI_ETOOBIG) {
+        return casgi_json_refuse(send, rc == CASGI_EINVAL ? 400 : 413, wrong.message);
+    }
     if (rc) {
-        return rc == CASGI_ETOOBIG ? say(send, 413, "a note has at most 16 KiB") : rc;
+        return rc;
     }
-    cJSON *document = cJSON_ParseWithLength(body.ptr, body.len);
     const cJSON *text = cJSON_GetObjectItemCaseSensitive(document, "text");
-    bool valid = cJSON_IsString(text);
-    if (valid) {
-        casgi_sqlite_value_t value = casgi_sqlite_text(text->valuestring);
-        rc = casgi_sqlite_execute(notes->db, "insert into notes (text) values (?) returning id, text", &value, 1,
-                                  &result, &error);
+    if (!cJSON_IsString(text)) {
+        return casgi_json_refuse(send, 422, "a note is {\"text\": \"...\"}");
     }
-    cJSON_Delete(document);
-    if (!valid || rc) {
-        return valid ? refuse(send, &error) : say(send, 422, "a note is {\"text\": \"...\"}");
+    casgi_sqlite_value_t value = casgi_sqlite_text(text->valuestring);
+    if (casgi_sqlite_execute(notes->db, "insert into notes (text) values (?) returning id, text", &value, 1, &result,
+                             &error)) {
+        return refuse(send, &error);
     }
     cJSON *note = note_of(result, 0);
     casgi_sqlite_result_free(result);
@@ -102,7 +94,7 @@ static int one(struct notes *notes, const casgi_scope_t *scope, casgi_send_t *se
     }
     cJSON *note = casgi_sqlite_rows(result) ? note_of(result, 0) : NULL;
     casgi_sqlite_result_free(result);
-    return note ? answer(send, 200, note) : say(send, 404, "there is no such note");
+    return note ? answer(send, 200, note) : casgi_json_refuse(send, 404, "there is no such note");
 }
 
 static int handle(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)

@@ -35,6 +35,8 @@ class Notes(TestCase):
             for document in ({"text": 1}, {}, [], "x"):
                 self.assertEqual(self.ask(server, "POST", "/", document)[0], 422)
             self.assertEqual(self.ask(server, "POST", "/", {"text": "x" * 20_000})[0], 413)
+            for body in ("{", "[" * 10_000):
+                self.assertEqual(server.request("POST", "/", body)[0], 400)
 
     def test_they_are_in_the_file(self):
         path = os.path.join(self.folder, "notes.db")
