@@ -27,17 +27,24 @@ struct acceptor {
     struct watcher *watcher; /* NULL: accepts no more */
     struct timer pause;
     bool wildcard;
-    bool short_of; /* descriptors or memory: said once, until a connection is accepted again */
+    bool short_of; /* descriptors or memory: said once, until none waits any more */
 };
 
 /* ---- what http1 asks and tells ---- */
 
+/* That the limit is reached is said once, until a request is admitted again: each one refused has its access line. */
 static int on_admit(struct http1_host *host)
 {
     const struct acceptor *acceptor = host->data;
-    const struct worker *worker = acceptor->worker;
+    struct worker *worker = acceptor->worker;
     uint64_t limit = worker->config->limit_concurrency;
-    return limit && worker->exchanges.running >= limit ? 503 : 0;
+    bool full = limit && worker->exchanges.running >= limit;
+    if (full && !worker->full) {
+        log_print(CASGI_LOG_WARNING, "The limit of %llu requests at a time is reached; further ones are answered 503",
+                  (unsigned long long)limit);
+    }
+    worker->full = full;
+    return full ? 503 : 0;
 }
 
 static void on_connection_closed(struct http1_host *host, struct http1 *connection)
@@ -153,9 +160,9 @@ static bool accept_one(struct acceptor *acceptor)
             pause_accepting(acceptor, errno);
             return false;
         }
+        acceptor->short_of &= errno != EAGAIN;
         return errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
     }
-    acceptor->short_of = false;
     address_from(&client, &name, size);
     find_local(acceptor, fd, false, &local);
     open_connection(acceptor, fd, &client, &local);

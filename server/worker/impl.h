@@ -41,6 +41,7 @@ struct worker {
     struct list connections; /* struct http1, of all acceptors */
     size_t connection_count;
     uint64_t requests; /* begun */
+    bool full;         /* the last request was refused: too many at a time */
 
     struct observers *observers;
     struct signals *signals;

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import select
 import signal
 import socket
 import stat
@@ -382,6 +383,10 @@ class Limits(Case):
                 self.assertEqual(headers["connection"], "close")
                 self.assertEqual(headers["content-length"], "19")
                 self.assertTrue(headers["content-type"].startswith("text/plain"))
+                self.assertEqual([server.get("/")[0] for _ in range(3)], [503] * 3)
+                server.wait_log(r'"GET / HTTP/1\.1" 503 ')
+                reached = [line for line in server.log if "WARNING" in line and "limit of 1 requests at a time" in line]
+                self.assertEqual(len(reached), 1, reached)
                 with open(self.path("go"), "w", encoding="ascii"):
                     pass
                 self.assertIn(b"done", sock.recv(65536))
@@ -405,6 +410,10 @@ class Limits(Case):
             self.assertTrue(server.raw(b"GET / HTTP/1.1\r\nhost: x\r\nbad header: 1\r\n\r\n").startswith(b"HTTP/1.1 400"))
             server.wait_log(r"127\.0\.0\.1:\d+ - refused with 400 at byte \d+: \w+")
 
+    def ask(self, sock):
+        sock.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        return sock.recv(65536)
+
     def test_no_more_descriptors_is_said_once_and_survived(self):
         def limit():
             import resource
@@ -415,6 +424,12 @@ class Limits(Case):
                 for _ in range(60):
                     held.append(server.connect())
                 server.wait_log("No connection can be accepted")
+                self.assertIn(b"Hello", self.ask(held[0])) # those that are accepted are served
+                held[-1].sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                for sock in held[1:-1]: # and the others as places become free
+                    sock.close()
+                    select.select([held[-1]], [], [], 0.02)
+                self.assertIn(b"Hello", held[-1].recv(65536))
                 self.assertEqual(len([line for line in server.log if "No connection can be accepted" in line]), 1)
             finally:
                 for sock in held:
