@@ -3,6 +3,7 @@
 
 #include "exchange/private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* In two pieces: of more than 64 bytes gcc makes a `rep stos`, which takes its time to begin. */
@@ -25,10 +26,24 @@ struct exchange *exchange_new(struct exchange_host *host, const struct exchange_
     ex->driver_data = driver_data;
     ex->record = (struct exchange_record){ 0 };
     ex->listener = NULL;
+    ex->lender = NULL;
     scope_clear(&ex->scope);
     arena_init_with(&ex->arena, loop_arena_pool(host->loop), whole->first, sizeof(whole->first));
     zero_private(&whole->priv);
     return ex;
+}
+
+void exchange_borrow(struct exchange *ex, struct exchange_lender *lender)
+{
+    lender->users++;
+    ex->lender = lender;
+}
+
+void exchange_lender_release(struct exchange_lender *lender)
+{
+    if (--lender->users == 0) {
+        free(lender);
+    }
 }
 
 void observers_tell(const struct exchange *ex, bool sent, const casgi_event_t *event, int result)
@@ -57,6 +72,9 @@ static void recycle(struct exchange *ex)
     }
     if (priv->entered) {
         list_unlink(&ex->node);
+    }
+    if (ex->lender) {
+        exchange_lender_release(ex->lender);
     }
     whole_give(ex->host, LIST_ENTRY(ex, struct exchange_whole, ex));
 }

@@ -131,13 +131,20 @@ enum exchange_inbound {
     INBOUND_GONE,     /* the client has ended its side or vanished */
 };
 
+/* Memory beside their arenas that scopes point into: a connection's addresses. The first member of what malloc gave;
+ * who lets go last frees it. */
+struct exchange_lender {
+    uint32_t users; /* 1 at first: the lender itself */
+};
+
 struct exchange {
     struct list node; /* in host->active */
     struct exchange_host *host;
     const struct exchange_driver *driver;
     void *driver_data;
-    casgi_scope_t scope; /* filled by the driver, texts in `arena` */
+    casgi_scope_t scope; /* filled by the driver, texts in `arena` or with `lender` */
     struct arena arena;
+    struct exchange_lender *lender; /* set by exchange_borrow; NULL: none */
     struct exchange_record record;
     const casgi_str_t *listener;   /* for logs; may be NULL */
     struct exchange_private *priv; /* receive and send, queues, states: exchange.c's */
@@ -155,6 +162,12 @@ struct exchange *exchange_new(struct exchange_host *host, const struct exchange_
 
 /* Frees one that was not begun, or whose begin failed. */
 void exchange_discard(struct exchange *ex);
+
+/* Keeps `lender` until the exchange has been freed. At most one. */
+void exchange_borrow(struct exchange *ex, struct exchange_lender *lender);
+
+/* One user less. */
+void exchange_lender_release(struct exchange_lender *lender);
 
 /* Sets path, raw_path, query_string from a request target in origin form: splits at "?", percent-decodes, checks UTF-8
  * and NUL, puts the scope's root_path in front. `target` lives as long as the exchange (in its arena), is followed by a

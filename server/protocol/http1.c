@@ -29,7 +29,7 @@ static void destroy(struct http1 *c)
     if (host->closed) {
         host->closed(host, c);
     }
-    free(c);
+    exchange_lender_release(&c->lender); /* an exchange that goes on may still show the addresses */
 }
 
 static void begin_close(struct http1 *c)
@@ -276,6 +276,7 @@ int http1_open(struct http1_host *host, struct stream *stream, casgi_address_t c
     if (!c) {
         return CASGI_ENOMEM;
     }
+    c->lender.users = 1;
     c->host = host;
     c->stream = stream;
     c->fresh = true;

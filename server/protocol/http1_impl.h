@@ -38,6 +38,7 @@ enum http1_in {
 enum http1_due { DUE_NEVER, DUE_HEAD, DUE_IDLE, DUE_WRITE, DUE_BODY, DUE_LINGER };
 
 struct http1 {
+    struct exchange_lender lender; /* first: of `texts`, which scopes point into */
     struct list node;
     struct http1_host *host;
     struct stream *stream;

@@ -1,6 +1,5 @@
 /* From bytes to requests: the loop over what has been received. */
 #include "protocol/http1_impl.h"
-#include "protocol/http1_text.h"
 
 #include <string.h>
 
@@ -48,37 +47,20 @@ static bool may_begin(struct http1 *c)
     return !c->stalled && !c->broken;
 }
 
+/* What the connection knows of every request. Its texts stay as long as the exchange. */
 static void fill_connection(struct http1 *c)
 {
     casgi_scope_t *scope = &c->ex->scope;
+    exchange_borrow(c->ex, &c->lender);
     scope->scheme = c->host->scheme;
     scope->root_path = c->host->root_path;
     scope->server = c->host->server;
+    if (c->client_len) {
+        scope->client = http1_client(c);
+    }
     if (c->server_len) {
         scope->server = (casgi_address_t){ { c->texts + c->client_len + 1, c->server_len }, c->server_port, 0 };
     }
-}
-
-/* The connection may be gone before the exchange is. */
-static int copy_addresses(struct http1 *c)
-{
-    casgi_scope_t *scope = &c->ex->scope;
-    size_t size = c->client_len + 1u + (c->server_len ? c->server_len + 1u : 0);
-    if (!c->client_len && !c->server_len) {
-        return 0;
-    }
-    char *texts = arena_alloc(&c->ex->arena, size);
-    if (!texts) {
-        return CASGI_ENOMEM;
-    }
-    put_piece(texts, c->texts, size);
-    if (c->client_len) {
-        scope->client = (casgi_address_t){ { texts, c->client_len }, c->client_port, 0 };
-    }
-    if (c->server_len) {
-        scope->server.host.ptr = texts + c->client_len + 1;
-    }
-    return 0;
 }
 
 static void take_facts(struct http1 *c, const struct http1_facts *facts)
@@ -171,9 +153,6 @@ static void begin_request(struct http1 *c, struct http1_window *window)
     }
     fill_connection(c);
     int rc = http1_head_parse(c->ex, window->data, scan.searched, scan.lines, &facts, &fault);
-    if (rc == 0) {
-        rc = copy_addresses(c);
-    }
     if (rc == 0) {
         rc = exchange_set_request_id(c->ex);
     }

@@ -196,6 +196,27 @@ static void test_connection__gone_while_the_handler_sleeps_leaves_the_handler_al
     assert_int_equal(w->exchanges.running, 0);
 }
 
+/* Says who asked, once the connection is gone. */
+static int app_late_client(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    struct wire *w = wire_of(app);
+    (void)receive, (void)send;
+    int rc = task_interface.sleep(5000);
+    wire_note(w, "%s:%d, closed %d", scope->client.host.ptr, scope->client.port, w->closed);
+    return rc;
+}
+
+static void test_connection__addresses_outlive_it(void **state)
+{
+    struct wire *w = *state;
+    wire_connect(w, app_late_client);
+    wire_say(w, GET);
+    wire_hang_up(w, true);
+    assert_null(w->c);
+    wire_wait(w, SECONDS(6));
+    assert_saw(w, "10.0.0.2:40000, closed 1");
+}
+
 static void test_connection__broken_chunks_are_a_disconnect_for_the_handler(void **state)
 {
     struct wire *w = *state;
@@ -663,6 +684,7 @@ int main(void)
         WIRE_TEST(test_connection__reset_is_noticed_while_the_handler_waits),
         WIRE_TEST(test_connection__reset_is_noticed_though_nothing_is_read),
         WIRE_TEST(test_connection__gone_while_the_handler_sleeps_leaves_the_handler_alone),
+        WIRE_TEST(test_connection__addresses_outlive_it),
         WIRE_TEST(test_connection__broken_chunks_are_a_disconnect_for_the_handler),
         WIRE_TEST(test_connection__the_rest_of_an_unread_body_is_thrown_away),
         WIRE_TEST(test_connection__the_rest_of_unread_chunks_is_thrown_away),
