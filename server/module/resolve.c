@@ -70,12 +70,15 @@ static int found(const char *path, size_t size, const char *spec, enum resolve_k
 
 /* ---- ready-made applications ---- */
 
-/* Calls fn with a folder named from where the running program lies. */
-static bool beside_program(const char *name, bool (*fn)(const char *folder, void *arg), void *arg)
+/* Calls fn with a folder named from where the running program lies, or, with `up`, from the folder above. */
+static bool beside_program(bool up, const char *name, bool (*fn)(const char *folder, void *arg), void *arg)
 {
     char program[PATH_MAX], folder[PATH_MAX];
     ssize_t size = readlink("/proc/self/exe", program, sizeof(program));
     const char *slash = size > 0 ? memrchr(program, '/', (size_t)size) : NULL;
+    if (slash && up) {
+        slash = memrchr(program, '/', (size_t)(slash - program));
+    }
     if (!slash) {
         return false;
     }
@@ -96,7 +99,8 @@ static bool each_folder(bool (*fn)(const char *folder, void *arg), void *arg)
         }
         list += size + (list[size] == ':');
     }
-    return beside_program("../lib/casgi", fn, arg) || beside_program("apps", fn, arg) || fn(CASGI_LIBDIR, arg);
+    return beside_program(true, "lib/casgi", fn, arg) || beside_program(false, "apps", fn, arg) ||
+           fn(CASGI_LIBDIR, arg);
 }
 
 /* A search by name: what is looked for, and where it was found. */
@@ -197,10 +201,22 @@ static int not_found(const char *spec, size_t size, casgi_error_t *error)
                      (int)size, spec, names.list);
 }
 
+/* "hello.so:", with the name of the application forgotten. */
+static bool lacks_app(const char *spec)
+{
+    enum resolve_kind kind;
+    size_t size = strlen(spec);
+    return size && spec[size - 1] == ':' && ending_kind(spec, size - 1, &kind);
+}
+
 int resolve_app(const char *spec, struct resolved *out_resolved, casgi_error_t *out_error)
 {
     enum resolve_kind kind = RESOLVE_MODULE;
     size_t size = name_size(spec);
+    if (lacks_app(spec)) {
+        return error_set(out_error, CASGI_EINVAL, "%s names no application: write %.*s, or %sNAME", spec, (int)size - 1,
+                         spec, spec);
+    }
     if (ending_kind(spec, size, &kind) || memchr(spec, '/', size)) {
         return found(spec, size, spec, kind, out_resolved, out_error);
     }

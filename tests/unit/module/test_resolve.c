@@ -80,6 +80,15 @@ static void test_resolve__a_colon_in_a_folder_is_no_app(void **state)
     assert_resolved("a:b/hello.so", RESOLVE_MODULE, "a:b/hello.so", NULL);
 }
 
+static void test_resolve__a_colon_with_no_name_behind_it_is_asked_about(void **state)
+{
+    (void)state;
+    struct resolved resolved;
+    casgi_error_t error = { 0 };
+    assert_int_equal(resolve_app("hello.so:", &resolved, &error), CASGI_EINVAL);
+    assert_string_equal(error.message, "hello.so: names no application: write hello.so, or hello.so:NAME");
+}
+
 static void test_resolve__a_ready_made_app_is_found_in_the_path(void **state)
 {
     char expected[512];
@@ -137,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_resolve__sources_are_files),
         cmocka_unit_test(test_resolve__a_slash_makes_it_a_file),
         cmocka_unit_test(test_resolve__a_colon_in_a_folder_is_no_app),
+        cmocka_unit_test(test_resolve__a_colon_with_no_name_behind_it_is_asked_about),
         READY_TEST(test_resolve__a_ready_made_app_is_found_in_the_path),
         READY_TEST(test_resolve__every_folder_of_the_path_is_searched),
         READY_TEST(test_resolve__a_slip_is_asked_about),
