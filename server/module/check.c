@@ -1,5 +1,6 @@
 #include "module/check.h"
 
+#include "base/error.h"
 #include "module/elf.h"
 #include "module/loader.h"
 #include "module/resolve.h"
@@ -135,7 +136,7 @@ static const char **find_clashes(const struct elf_info *info)
     return clashes;
 }
 
-static int load_and_report(const char *path)
+static int load_and_report(const char *path, const char *app_name)
 {
     casgi_error_t error = { 0 };
     struct elf_info info = { 0 };
@@ -148,7 +149,7 @@ static int load_and_report(const char *path)
     clashes = find_clashes(&info);
     if (!clashes) {
         (void)complain("out of memory");
-    } else if (module_open(path, NULL, &module, &error)) {
+    } else if (module_open(path, NULL, &module, &error) || (app_name && !module_find_app(module, app_name, &error))) {
         (void)complain(error.message);
     } else {
         report(module, &info, clashes);
@@ -181,7 +182,7 @@ static int await(pid_t child, const char *path)
     return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_REPORTED ? 0 : EXIT_NOT_LOADED;
 }
 
-static int check_module(const char *path)
+static int check_module(const char *path, const char *app_name)
 {
     (void)fflush(NULL);
     pid_t child = fork();
@@ -190,8 +191,10 @@ static int check_module(const char *path)
     }
     if (child == 0) {
         (void)alarm(LOADING_SECONDS);
-        int code = load_and_report(path);
-        (void)fflush(NULL);
+        int code = load_and_report(path, app_name);
+        if (fflush(stdout) && !code) {
+            code = complain("the report cannot be written");
+        }
         _exit(code ? code : EXIT_REPORTED);
     }
     return await(child, path);
@@ -204,8 +207,14 @@ int check_run(const char *spec)
     if (resolve_app(spec, &resolved, &error)) {
         return complain(error.message);
     }
-    int code = resolved.kind == RESOLVE_MODULE ? check_module(resolved.path)
-                                               : complain("check takes a built module, a .so file");
+    int code;
+    if (resolved.kind == RESOLVE_MODULE) {
+        code = check_module(resolved.path, resolved.app);
+    } else {
+        (void)error_set(&error, CASGI_EINVAL,
+                        "%s is a source file; check takes a built module: build it to a .so first", resolved.path);
+        code = complain(error.message);
+    }
     resolved_release(&resolved);
     return code;
 }

@@ -144,8 +144,10 @@ static int check_major(struct elf_object *object, bool ours, unsigned other)
     }
     if (other) {
         return error_set(object->error, CASGI_EABI,
-                         "%s is built for ABI major %u; this casgi (" CASGI_VERSION ") loads major %d", object->shown,
-                         other, CASGI_ABI_MAJOR);
+                         "%s is built for ABI major %u; this casgi (" CASGI_VERSION
+                         ") loads major %d: build it with this "
+                         "one's headers",
+                         object->shown, other, CASGI_ABI_MAJOR);
     }
     return error_set(object->error, CASGI_EABI,
                      "%s is not a casgi module: it exports no casgi_module_%d (a module ends with CASGI_APP(...) or "

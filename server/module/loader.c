@@ -54,9 +54,19 @@ static int explain_dlopen(const char *shown, const char *text, casgi_error_t *er
 {
     char name[512], other[512];
     if (strstr(text, ": cannot open shared object file") && cut_out(text, "", ":", name, sizeof(name))) {
-        return error_set(error, CASGI_ENOENT, "%s needs the library %s, which is not to be found", shown, name);
+        return error_set(error, CASGI_ENOENT,
+                         "%s needs the library %s, which is not to be found (LD_LIBRARY_PATH, or -Wl,-rpath when it is "
+                         "linked, say where to look)",
+                         shown, name);
     }
-    if (cut_out(text, "undefined symbol: ", " ,\t\n", name, sizeof(name))) {
+    bool undefined = cut_out(text, "undefined symbol: ", " ,\t\n", name, sizeof(name));
+    if (undefined && strncmp(name, "casgi_", strlen("casgi_")) == 0) {
+        return error_set(error, CASGI_EINVAL,
+                         "%s uses %s, which neither it nor a library it links defines (casgi's own calls are inline: "
+                         "is the name spelt right, the header included? Those of casgi/kit/ come from casgi-kit.pc)",
+                         shown, name);
+    }
+    if (undefined) {
         return error_set(error, CASGI_EINVAL,
                          "%s uses %s, which neither it nor a library it links defines (link that library with -l)",
                          shown, name);

@@ -120,7 +120,24 @@ static void test_check__a_source_file_is_not_checked(void **state)
     (void)state;
     struct outcome outcome = check("hello.c");
     assert_int_equal(outcome.code, 4);
-    assert_contains(outcome.err, "a .so file");
+    assert_contains(outcome.err, "hello.c is a source file; check takes a built module: build it to a .so first");
+}
+
+static void test_check__an_application_it_has_is_found(void **state)
+{
+    (void)state;
+    struct outcome outcome = check(GOOD ":noted");
+    assert_int_equal(outcome.code, 0);
+    assert_contains(outcome.out, "application: noted (");
+}
+
+static void test_check__an_application_it_lacks_is_a_sentence_and_a_4(void **state)
+{
+    (void)state;
+    struct outcome outcome = check(GOOD ":absent");
+    assert_int_equal(outcome.code, 4);
+    assert_string_equal(outcome.out, "");
+    assert_contains(outcome.err, "has no application called absent; it has: app");
 }
 
 int main(void)
@@ -134,6 +151,8 @@ int main(void)
         cmocka_unit_test(test_check__other_exports_are_warned_of),
         cmocka_unit_test(test_check__a_clash_with_a_loaded_library_is_warned_of),
         cmocka_unit_test(test_check__a_source_file_is_not_checked),
+        cmocka_unit_test(test_check__an_application_it_has_is_found),
+        cmocka_unit_test(test_check__an_application_it_lacks_is_a_sentence_and_a_4),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

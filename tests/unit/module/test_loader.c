@@ -177,6 +177,13 @@ static void test_loader__an_unresolved_symbol_is_named(void **state)
     assert_refused("fixtures/module/unresolved.so", "uses brew_tea, which neither it nor a library it links defines");
 }
 
+static void test_loader__a_call_that_no_header_has_is_named(void **state)
+{
+    (void)state;
+    assert_refused("fixtures/module/misspelt.so", "uses casgi_nap, which neither it nor a library it links defines "
+                                                  "(casgi's own calls are inline: is the name spelt right");
+}
+
 static void test_loader__a_missing_library_is_named(void **state)
 {
     assert_refused(changed_module(state, "libc.so.6", "libq.so.6"), "needs the library libq.so.6");
@@ -261,6 +268,7 @@ int main(void)
         LOADER_TEST(test_loader__the_file_is_read_first),
         LOADER_TEST(test_loader__an_interface_we_lack_is_named),
         LOADER_TEST(test_loader__an_unresolved_symbol_is_named),
+        LOADER_TEST(test_loader__a_call_that_no_header_has_is_named),
         FOLDER_TEST(test_loader__a_missing_library_is_named),
         FOLDER_TEST(test_loader__a_newer_library_is_named),
         FOLDER_TEST(test_loader__a_damaged_record),
