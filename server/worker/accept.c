@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -69,8 +70,9 @@ static void on_refused(struct http1_host *host, casgi_address_t client, int stat
 {
     (void)host;
     if (client.port >= 0) {
-        log_print(CASGI_LOG_WARNING, "%s:%d - refused with %d at byte %zu: %s", client.host.ptr, (int)client.port,
-                  status, offset, reason);
+        bool brackets = strchr(client.host.ptr, ':') != NULL; /* IPv6, as the access log has it */
+        log_print(CASGI_LOG_WARNING, "%s%s%s:%d - refused with %d at byte %zu: %s", brackets ? "[" : "",
+                  client.host.ptr, brackets ? "]" : "", (int)client.port, status, offset, reason);
     } else {
         log_print(CASGI_LOG_WARNING, "unix - refused with %d at byte %zu: %s", status, offset, reason);
     }

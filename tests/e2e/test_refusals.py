@@ -3,6 +3,7 @@ the log names the peer, the byte at fault and the reason. Among them is everythi
 
 import os
 import re
+import socket
 import tempfile
 import unittest
 
@@ -262,7 +263,17 @@ class Others(Case):
         self.assertEqual((connection.response().status, connection.ended()), (400, "closed"))
 
 
-class UnixSockets(unittest.TestCase):
+class OtherSockets(unittest.TestCase):
+    def test_the_line_has_an_ipv6_peer_in_brackets(self):
+        try:
+            with socket.socket(socket.AF_INET6) as probe:
+                probe.bind(("::1", 0))
+        except OSError:
+            self.skipTest("no IPv6 here")
+        with Server("inspect", "--host", "::1") as server, Connection(server, address=("::1", server.port)) as connection:
+            self.assertEqual(connection.send(b"GET / HTTP/1.1\r\n\r\n").response().status, 400)
+            server.wait_log(rf"\[::1\]:{connection.sock.getsockname()[1]} - refused with 400 at byte \d+: no host")
+
     def test_the_line_says_that_the_peer_came_over_one(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "s")
