@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* Positions are 32 bits wide. */
+/* Positions and counts are 32 bits wide. */
 #define SIZE_MOST ((size_t)1 << 30)
 
 static int fault_at(struct http1_fault *out_fault, int status, size_t offset, const char *reason)
@@ -15,53 +15,44 @@ static int fault_at(struct http1_fault *out_fault, int status, size_t offset, co
     return CASGI_EINVAL;
 }
 
-static inline int check_first_byte(const struct http1_scan *scan, const char *data, struct http1_fault *out_fault)
+static int check_first_byte(char c, struct http1_fault *out_fault)
 {
-    char c = data[scan->line];
     if (http_char_is(c, HTTP_TCHAR) || c == '\r' || c == '\n') {
         return 0;
     }
-    return fault_at(out_fault, 400, scan->line, "the method is not a token");
+    return fault_at(out_fault, 400, 0, "the method is not a token");
 }
 
-/* One whole line, `end` at its LF. 1: it was the empty one that ends the head. */
-static inline int take_line(struct http1_scan *scan, const char *data, size_t end, size_t field_limit,
-                            struct http1_fault *out_fault)
+/* What begins the first line is no blank: check_first_byte. */
+static inline bool is_folded(const char *line)
 {
-    size_t line = scan->line;
-    if (end == line || data[end - 1] != '\r') {
-        return fault_at(out_fault, 400, end, "bare LF in the head");
-    }
-    scan->line = scan->searched = (uint32_t)end + 1;
-    if (end - line == 1) {
-        return 1;
-    }
-    if (scan->lines && (data[line] == ' ' || data[line] == '\t')) {
-        return fault_at(out_fault, 400, line, "folded header line");
-    }
-    if (field_limit && scan->lines > field_limit) {
-        return fault_at(out_fault, 431, line, "too many header fields");
-    }
-    scan->lines++;
-    return 0;
+    return *line == ' ' || *line == '\t';
 }
 
-/* The lines within the first `seen` bytes. */
-static inline int take_lines(struct http1_scan *scan, const char *data, size_t seen, size_t field_limit,
+/* The lines of data[0..size) that are whole. 1: the last one is the empty one that ends the head. */
+static inline int take_lines(struct http1_scan *scan, const char *data, size_t size, size_t most_lines,
                              struct http1_fault *out_fault)
 {
+    const char *end = data + size, *line = data + scan->line, *at = data + scan->searched, *lf;
+    size_t lines = scan->lines;
     int rc = 0;
-    while (rc == 0 && scan->searched < seen) {
-        if (!scan->lines && check_first_byte(scan, data, out_fault) != 0) {
-            return CASGI_EINVAL;
+    while (rc == 0 && (lf = memchr(at, '\n', (size_t)(end - at)))) {
+        if (lf == line || lf[-1] != '\r') {
+            return fault_at(out_fault, 400, (size_t)(lf - data), "bare LF in the head");
         }
-        const char *found = memchr(data + scan->searched, '\n', seen - scan->searched);
-        if (!found) {
-            scan->searched = (uint32_t)seen;
-            break;
+        at = lf + 1;
+        if (lf - line == 1) {
+            rc = 1;
+        } else if (is_folded(line)) {
+            return fault_at(out_fault, 400, (size_t)(line - data), "folded header line");
+        } else if (++lines > most_lines) {
+            return fault_at(out_fault, 431, (size_t)(line - data), "too many header fields");
         }
-        rc = take_line(scan, data, (size_t)(found - data), field_limit, out_fault);
+        line = at;
     }
+    scan->line = (uint32_t)(line - data);
+    scan->searched = (uint32_t)((rc ? at : end) - data);
+    scan->lines = (uint32_t)lines;
     return rc;
 }
 
@@ -69,12 +60,14 @@ int http1_scan(struct http1_scan *scan, const char *data, size_t size, size_t si
                struct http1_fault *out_fault)
 {
     size_t limit = size_limit && size_limit < SIZE_MOST ? size_limit : SIZE_MOST;
-    struct http1_scan now = *scan; /* so that it stays in registers */
-    int rc = take_lines(&now, data, size < limit + 1 ? size : limit + 1, field_limit, out_fault);
-    *scan = now;
-    if (rc < 0 || now.searched <= limit) {
+    size_t most_lines = field_limit && field_limit < SIZE_MOST ? 1 + field_limit : SIZE_MOST;
+    int rc = scan->lines ? 0 : check_first_byte(*data, out_fault);
+    if (rc == 0) {
+        rc = take_lines(scan, data, size < limit + 1 ? size : limit + 1, most_lines, out_fault);
+    }
+    if (rc < 0 || scan->searched <= limit) {
         return rc;
     }
-    return now.lines ? fault_at(out_fault, 431, limit, "the head is too large")
-                     : fault_at(out_fault, 414, limit, "the request line is too long");
+    return scan->lines ? fault_at(out_fault, 431, limit, "the head is too large")
+                       : fault_at(out_fault, 414, limit, "the request line is too long");
 }

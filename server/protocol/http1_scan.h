@@ -21,7 +21,7 @@ struct http1_scan {
     uint32_t lines;    /* whole ones seen, the request line included */
 };
 
-/* Looks at data[0..size), which begins with no empty line, and of which earlier calls have seen a part. 1: whole, the
- * head ends at scan->searched; 0: more is needed; CASGI_EINVAL: *out_fault. Limits of 0 are none. */
+/* Looks at data[0..size), which is not empty, begins with no empty line, and of which earlier calls have seen a part.
+ * 1: whole, the head ends at scan->searched; 0: more is needed; CASGI_EINVAL: *out_fault. Limits of 0 are none. */
 int http1_scan(struct http1_scan *scan, const char *data, size_t size, size_t size_limit, size_t field_limit,
                struct http1_fault *out_fault);
