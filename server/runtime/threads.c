@@ -52,24 +52,31 @@ struct threads {
     struct loop *loop;
     struct thread_pool *pools[THREAD_KINDS];
     size_t limits[THREAD_KINDS];
+    _Atomic size_t abandoned; /* jobs that run, and that nobody waits for */
     pthread_mutex_t mutex;
-    bool closing; /* under the mutex: no more calls */
+    bool closing; /* under the mutex: no more calls; written on the loop's thread only */
 };
 
 static _Thread_local struct thread_job *job_of_thread;
 
 /* ---- the loop's pools ---- */
 
-static void threads_free(void *data)
+static void stop(struct threads *threads)
 {
-    struct threads *threads = data;
     pthread_mutex_lock(&threads->mutex);
     threads->closing = true;
     pthread_mutex_unlock(&threads->mutex);
     inbox_drain(threads->loop->inbox); /* abandoned jobs that wait for a call: nobody else would answer them */
     for (size_t i = 0; i < THREAD_KINDS; i++) {
         thread_pool_free(threads->pools[i]);
+        threads->pools[i] = NULL;
     }
+}
+
+static void threads_free(void *data)
+{
+    struct threads *threads = data;
+    stop(threads);
     (void)pthread_mutex_destroy(&threads->mutex);
     free(threads);
 }
@@ -112,7 +119,7 @@ static int find_pool(struct loop *loop, enum thread_kind kind, struct thread_poo
 {
     static const char *const names[THREAD_KINDS] = { "casgi job", "casgi handler", "casgi file", "casgi name" };
     struct threads *threads = threads_of(loop);
-    int rc = threads ? 0 : CASGI_ENOMEM;
+    int rc = !threads ? CASGI_ENOMEM : threads->closing ? CASGI_ECLOSED : 0;
     if (!rc && !threads->pools[kind]) {
         struct thread_pool_options options = { .name = names[kind], .limit = threads->limits[kind] };
         rc = thread_pool_new(&options, &threads->pools[kind]);
@@ -137,6 +144,20 @@ size_t thread_count(struct loop *loop, enum thread_kind kind)
     return threads && threads->pools[kind] ? thread_pool_count(threads->pools[kind]) : 0;
 }
 
+size_t thread_abandoned(struct loop *loop)
+{
+    struct threads *threads = loop_part(loop, LOOP_PART_THREADS);
+    return threads ? atomic_load_explicit(&threads->abandoned, memory_order_acquire) : 0;
+}
+
+void thread_stop(struct loop *loop)
+{
+    struct threads *threads = loop_part(loop, LOOP_PART_THREADS);
+    if (threads) {
+        stop(threads);
+    }
+}
+
 /* ---- the job's thread ---- */
 
 static void job_free(struct thread_job *job)
@@ -157,6 +178,7 @@ static void on_done(struct loop_post *post)
 static void on_thread(struct thread_work *work)
 {
     struct thread_job *job = LIST_ENTRY(work, struct thread_job, work);
+    struct threads *threads = job->threads;
     job_of_thread = job;
     log_set_request(job->request);
     job->result = job->fn(job->arg);
@@ -164,9 +186,10 @@ static void on_thread(struct thread_work *work)
     job_of_thread = NULL;
     if (job->owned && atomic_exchange_explicit(&job->fate, FATE_FINISHED, memory_order_acq_rel) == FATE_ABANDONED) {
         job_free(job);
+        atomic_fetch_sub_explicit(&threads->abandoned, 1, memory_order_release);
         return;
     }
-    loop_post(job->threads->loop, &job->post);
+    loop_post(threads->loop, &job->post);
 }
 
 static void answer(struct task_call *call, int rc, int result)
@@ -242,11 +265,14 @@ static void serve(struct thread_job *job)
 /* An owned job: whether its thread has not finished it, and will free it. */
 static bool abandon(struct thread_job *job)
 {
+    struct threads *threads = job->threads;
     struct task *task = job->task;
     struct task_call *call = job->call; /* its thread waits for the answer: it cannot finish before */
     job->task = NULL;
     job->call = NULL;
+    atomic_fetch_add_explicit(&threads->abandoned, 1, memory_order_relaxed); /* before its thread may count it off */
     if (atomic_exchange_explicit(&job->fate, FATE_ABANDONED, memory_order_acq_rel) == FATE_FINISHED) {
+        atomic_fetch_sub_explicit(&threads->abandoned, 1, memory_order_relaxed);
         job->task = task; /* on_done is on its way */
         return false;
     }

@@ -26,6 +26,13 @@ void thread_limit(struct loop *loop, enum thread_kind kind, size_t limit);
 /* [loop] How many threads a kind has. */
 size_t thread_count(struct loop *loop, enum thread_kind kind);
 
+/* [loop] How many jobs still run that were abandoned (thread_run_owned): they use the module's code and memory. */
+size_t thread_abandoned(struct loop *loop);
+
+/* [loop] Waits for those and ends all threads; further jobs get CASGI_ECLOSED. loop_free does so too, but an
+ * application must not be taken away before. No task may be left. */
+void thread_stop(struct loop *loop);
+
 /* [task] fn(arg) on a thread: casgi_to_thread. 0 and *out_result (NULL allowed), or the code of why there is none. */
 int thread_run(enum thread_kind kind, int (*fn)(void *arg), void *arg, int *out_result)
     __attribute__((warn_unused_result));

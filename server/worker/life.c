@@ -5,6 +5,7 @@
 #include "module/lifespan.h"
 #include "net/listen.h"
 #include "runtime/task.h"
+#include "runtime/threads.h"
 #include "worker/handover.h"
 #include "worker/orders.h"
 
@@ -72,6 +73,10 @@ void worker_give_up(struct worker *worker, int exit_code)
 {
     log_print(CASGI_LOG_ERROR, "%zu task(s) did not end in time; the process ends without them",
               task_count(worker->loop));
+    if (thread_abandoned(worker->loop)) {
+        log_print(CASGI_LOG_ERROR, "%zu job(s) on threads still run, and nobody waits for them",
+                  thread_abandoned(worker->loop));
+    }
     task_for_each(worker->loop, name_task, /* arg */ NULL);
     observers_end_timeline(worker->observers);
     listen_unlink(worker->options->sockets);
@@ -168,12 +173,12 @@ static void begin_closing(struct worker *worker)
     }
 }
 
-/* Background tasks first, then the lifespan, then what that left behind. */
+/* Background tasks first, and jobs that were abandoned, then the lifespan, then what that left behind. */
 static void close_application(struct worker *worker)
 {
     unsigned background = 0;
     task_for_each(worker->loop, cancel_background, &background);
-    if (background && !worker->lifespan_over) {
+    if ((background || thread_abandoned(worker->loop)) && !worker->lifespan_over) {
         check_soon(worker);
     } else if (worker->lifespan && !worker->lifespan_stopping && !worker->lifespan_over) {
         worker->lifespan_stopping = true;
@@ -183,7 +188,7 @@ static void close_application(struct worker *worker)
         lifespan_stop(worker->lifespan);
     } else if (worker->lifespan && !worker->lifespan_over) {
         return; /* on_stopped comes back here */
-    } else if (task_count(worker->loop)) {
+    } else if (task_count(worker->loop) || thread_abandoned(worker->loop)) {
         task_for_each(worker->loop, cancel_any, /* arg */ NULL);
         check_soon(worker);
     } else {

@@ -7,6 +7,7 @@
 #include "module/loader.h"
 #include "net/listen.h"
 #include "runtime/crash.h"
+#include "runtime/threads.h"
 #include "worker/handover.h"
 #include "worker/orders.h"
 #include "worker/placeholder.h"
@@ -237,6 +238,7 @@ void worker_tear_down(struct worker *worker)
     }
     observers_free(worker->observers);
     orders_free(worker->orders);
+    thread_stop(worker->loop); /* before the application goes, and while a second signal still counts */
     signals_free(worker->signals);
     module_close_all();
     placeholder_free(worker->placeholder);

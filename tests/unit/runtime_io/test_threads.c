@@ -352,6 +352,28 @@ static void test_threads__the_end_of_the_loop_waits_for_abandoned_jobs(void **st
     free(job);
 }
 
+static void test_threads__an_abandoned_job_is_counted_until_it_has_ended(void **state)
+{
+    struct job *job = job_new();
+    assert_int_equal(run_task(*state, abandon_and_leave, job), CASGI_ECANCELED);
+    assert_int_equal(thread_abandoned(*state), 1);
+    sem_post(&job->go);
+    thread_stop(*state);
+    assert_int_equal(thread_abandoned(*state), 0);
+    assert_true(job->freed);
+    free(job);
+}
+
+static void test_threads__after_the_stop_no_job_begins(void **state)
+{
+    struct job *job = job_new();
+    assert_int_equal(run_task(*state, let_owned_go, job), 0);
+    thread_stop(*state);
+    assert_int_equal(run_task(*state, run_owned, job), CASGI_ECLOSED);
+    assert_true(job->freed);
+    free(job);
+}
+
 /* ---- calls back into the task ---- */
 
 struct call {
@@ -560,6 +582,8 @@ int main(void)
         WORLD_TEST(test_threads__an_owned_job_that_never_begins_frees_its_argument_at_once),
         WORLD_TEST(test_threads__an_owned_argument_refused_is_freed),
         WORLD_TEST(test_threads__the_end_of_the_loop_waits_for_abandoned_jobs),
+        WORLD_TEST(test_threads__an_abandoned_job_is_counted_until_it_has_ended),
+        WORLD_TEST(test_threads__after_the_stop_no_job_begins),
         WORLD_TEST(test_threads__a_job_calls_a_function_in_its_task),
         WORLD_TEST(test_threads__a_function_called_from_a_job_may_suspend),
         WORLD_TEST(test_threads__a_job_may_call_many_times),
