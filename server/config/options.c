@@ -83,16 +83,19 @@ const struct option options[] = {
       .kind = OPTION_LIST,
       .group = GROUP_RELOAD,
       MEMBER(reload_dir),
-      .shown = "the application's",
+      .shown = "none",
       .check = check_not_empty,
-      .help = "Directory to watch." },
+      .help =
+          "Directory to watch, besides what is always watched: the application's file (of a source, its headers) and "
+          "the modules that WORDS name." },
     { .name = "reload-include",
       .metavar = "GLOB",
       .kind = OPTION_LIST,
       .group = GROUP_RELOAD,
       MEMBER(reload_include),
       .check = check_not_empty,
-      .help = "Watch files of this pattern too, besides *.so and C and C++ sources." },
+      .help = "In directories, watch files of this pattern too, besides *.so and C and C++ sources. Without a "
+              "--reload-dir, in the current one." },
     { .name = "reload-exclude",
       .metavar = "GLOB",
       .kind = OPTION_LIST,

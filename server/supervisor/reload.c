@@ -9,6 +9,7 @@
 #include "supervisor/cache.h"
 #include "supervisor/clock.h"
 #include "supervisor/disk.h"
+#include "supervisor/named.h"
 #include "supervisor/report.h"
 #include "supervisor/watch.h"
 
@@ -161,12 +162,25 @@ static void copy_module(struct reload *reload)
     }
 }
 
+int reload_watch_files(struct watch *watch, const struct config *config, const struct path_list *files)
+{
+    struct path_list all = { 0 };
+    int rc = 0;
+    for (size_t i = 0; i < files->count && !rc; i++) {
+        rc = path_list_add(&all, files->items[i], strlen(files->items[i]));
+    }
+    rc = rc ? rc : named_modules(config->app_argv + 1, (size_t)config->app_argc - 1, &all);
+    rc = rc ? rc : watch_set_files(watch, &all);
+    path_list_release(&all);
+    return rc;
+}
+
 /* Watches what the module was made from; what cannot be watched stays as it was. */
 static void watch_dependencies(struct reload *reload)
 {
     const struct path_list *files = build_dependencies(reload->build);
     if (files->count) {
-        (void)watch_set_files(reload->watch, files);
+        (void)reload_watch_files(reload->watch, reload->options.config, files);
     }
 }
 

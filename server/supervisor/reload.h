@@ -22,6 +22,7 @@
 struct build;
 struct config;
 struct control_message;
+struct path_list;
 struct watch;
 
 /* The place of one worker. */
@@ -56,6 +57,9 @@ struct reload {
 
 void reload_init(struct reload *reload, const struct reload_options *options, struct crew *crew, struct watch *watch);
 void reload_release(struct reload *reload);
+
+/* Watches these files, instead of those before, and the modules that the application's words name. */
+int reload_watch_files(struct watch *watch, const struct config *config, const struct path_list *files);
 
 /* Makes the module and starts the first worker. */
 void reload_first(struct reload *reload);

@@ -8,6 +8,7 @@
 #include "supervisor/build.h"
 #include "supervisor/clock.h"
 #include "supervisor/crew.h"
+#include "supervisor/named.h"
 #include "supervisor/pattern.h"
 #include "supervisor/reload.h"
 #include "supervisor/watch.h"
@@ -75,7 +76,7 @@ static int watch_module(struct supervisor *self, casgi_error_t *error)
     struct path_list files = { 0 };
     int rc = path_list_add(&files, self->options->path, strlen(self->options->path));
     if (!rc) {
-        rc = watch_set_files(self->watch, &files);
+        rc = reload_watch_files(self->watch, self->options->config, &files);
     }
     path_list_release(&files);
     return rc ? error_set(error, rc, "%s cannot be watched: %s", self->options->path, error_text(rc)) : 0;
@@ -339,10 +340,21 @@ static void turn(struct supervisor *self)
     }
 }
 
+static void announce_named(const struct config *config)
+{
+    struct path_list named = { 0 };
+    (void)named_modules(config->app_argv + 1, (size_t)config->app_argc - 1, &named);
+    for (size_t i = 0; i < named.count; i++) {
+        log_print(CASGI_LOG_INFO, "Watching for changes of %s", named.items[i]);
+    }
+    path_list_release(&named);
+}
+
 static void announce(const struct supervisor *self)
 {
     const struct config *config = self->options->config;
     log_print(CASGI_LOG_INFO, "Started reloader process [%d], which watches %s", (int)getpid(), self->options->path);
+    announce_named(config);
     for (size_t i = 0; i < config->reload_dir.count; i++) {
         log_print(CASGI_LOG_INFO, "Watching for changes in %s", config->reload_dir.items[i]);
     }

@@ -150,6 +150,23 @@ class Modules(Case):
             shutil.copyfile(self.module("second", answer("second")), self.app)
             self.wait_answer(server, b"second")
 
+    def test_a_module_that_the_words_name_is_watched_too(self):
+        with self.serve("mount", "--", f"/a={self.app}") as server:
+            server.wait_log(r"Watching for changes of .*app\.so")
+            self.wait_mounted(server, b"first")
+            save(self.module("second", answer("second")), self.app)
+            self.wait_mounted(server, b"second")
+
+    def test_a_broken_module_of_the_words_leaves_the_old_one_serving(self):
+        with self.serve("mount", "--", f"/a={self.app}:app") as server:
+            support.replace_file(self.app, "not a module")
+            server.wait_log(r"app\.so is not a shared object")
+            server.wait_log(r"was not reloaded")
+            self.wait_mounted(server, b"first")
+
+    def wait_mounted(self, server, wanted):
+        wait_until(lambda: server.get("/a/")[2] == wanted, f"the mounted answer {wanted!r}")
+
     def test_a_module_that_was_removed_and_comes_back_is_served(self):
         with self.serve(self.app) as server:
             os.unlink(self.app)
