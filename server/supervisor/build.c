@@ -158,7 +158,7 @@ static int compile(struct build *build, casgi_error_t *error)
     struct words command;
     int rc = recipe_command(&build->compiler, &build->options, build->output_path, build->depfile, &command);
     if (rc) {
-        return error_set(error, rc, "--libs cannot be read: %s", build->options.libs ? build->options.libs : "");
+        return recipe_flags_error(rc, "--libs", build->options.libs, error);
     }
     (void)clock_gettime(CLOCK_REALTIME_COARSE, &build->began);
     rc = run_compiler(build, &command);
@@ -179,6 +179,9 @@ static int prepare(struct build *build, casgi_error_t *error)
         return rc;
     }
     rc = recipe_key(&build->compiler, &build->options, &build->key);
+    if (rc == CASGI_ENOENT) {
+        return error_set(error, rc, "%s: there is no such file", build->options.source);
+    }
     if (rc) {
         return error_set(error, rc, "%s cannot be read: %s", build->options.source, error_text(rc));
     }

@@ -82,6 +82,17 @@ static void add_fixed_flags(struct words *words, const struct build_options *opt
     words_addf(words, "-I%s", abi);
 }
 
+int recipe_flags_error(int code, const char *option, const char *text, casgi_error_t *error)
+{
+    if (code == CASGI_ENOMEM || !text) {
+        return error_set(error, code, "%s", error_text(code));
+    }
+    return error_set(error, code,
+                     "%s is not written as for a shell (a quote is not closed, or | & ; < > ( ) { } stand outside of "
+                     "quotes): %s",
+                     option, text);
+}
+
 int recipe_make(const struct build_options *options, struct words *out_compiler, casgi_error_t *error)
 {
     const char *variable = options->cxx ? "CXX" : "CC";
@@ -105,8 +116,7 @@ int recipe_make(const struct build_options *options, struct words *out_compiler,
     free(abi);
     words_split(&words, options->cflags);
     if (words.failed || !abi) {
-        int rc = error_set(error, words.failed ? words.failed : CASGI_ENOMEM, "--cflags cannot be read: %s",
-                           options->cflags ? options->cflags : "");
+        int rc = recipe_flags_error(words.failed ? words.failed : CASGI_ENOMEM, "--cflags", options->cflags, error);
         words_release(&words);
         return rc;
     }

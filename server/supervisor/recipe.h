@@ -13,6 +13,9 @@ struct build_options;
 int recipe_make(const struct build_options *options, struct words *out_compiler, casgi_error_t *error)
     __attribute__((warn_unused_result));
 
+/* The sentence of flags (`text`, NULL: none) that words_split did not take, for `code`, which it returns. */
+int recipe_flags_error(int code, const char *option, const char *text, casgi_error_t *error);
+
 /* The whole command: compiles and links `output`, writes the headers to `depfile`. */
 int recipe_command(const struct words *compiler, const struct build_options *options, const char *output,
                    const char *depfile, struct words *out_command) __attribute__((warn_unused_result));
