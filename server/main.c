@@ -160,7 +160,7 @@ static int dispatch(const struct config *config, const struct origin *origin)
         return fflush(stdout) ? 1 : 0;
     case COMMAND_HELP:
         config_print_help();
-        return 0;
+        return ferror(stdout) ? 1 : 0;
     }
     return EXIT_USAGE;
 }

@@ -1,6 +1,7 @@
 """The command line from outside: help, version, usage errors, options that reach the wire."""
 
 import os
+import subprocess
 import unittest
 
 import support
@@ -16,6 +17,12 @@ class Commands(support.TestCase):
             code, text = support.run(word)
             self.assertEqual(0, code)
             self.assertRegex(text, r"^casgi \d+\.\d+\.\d+\n$")
+
+    def test_what_cannot_be_printed_is_no_success(self):
+        for arguments in (("help",), ("version",), ("check", support.example("hello"))):
+            with open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run([support.BIN, *arguments], stdout=full, stderr=subprocess.DEVNULL, check=False)
+            self.assertNotEqual(0, done.returncode, arguments)
 
     def test_usage_errors_end_with_2_and_one_sentence(self):
         hello = support.example("hello")
