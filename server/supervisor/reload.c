@@ -299,9 +299,9 @@ static void switch_to(struct reload *reload, struct member *member)
 
 static void report_reloaded(struct reload *reload)
 {
-    const struct member *member = reload->slot.current;
+    const struct member *member = reload->slot.current; /* NULL: it died before it had taken everything over */
     reload->slot.previous = NULL;
-    if (!member->placeholder && reload->saved_at && !reload->due) {
+    if (member && !member->placeholder && reload->saved_at && !reload->due) {
         log_print(CASGI_LOG_INFO, "Reloaded in %.0f ms: %s is served by the worker [%d]",
                   (double)(clock_now() - reload->saved_at) / 1000, shown_name(reload), (int)member->pid);
         reload->saved_at = 0;
@@ -439,6 +439,10 @@ static bool is_settled(const struct reload *reload, uint64_t now)
 static void respawn(struct reload *reload)
 {
     struct slot *slot = &reload->slot;
+    if (slot->next && slot->next->placeholder) {
+        slot->retry_at = clock_now() + retry_first; /* it is not there yet */
+        return;
+    }
     slot->retry_at = 0;
     if (!serves(slot) && !slot->next && !reload->build && slot->good) {
         start_worker(reload, slot->good);
