@@ -47,7 +47,7 @@ struct http1_host {
      * response did not announce "connection: close": hand it over or close it, now or later. NULL: http1 closes it. */
     void (*on_drained)(struct http1_host *host, struct http1 *connection);
     /* A refused request: one log line. `offset`: of the byte at fault, from the request's first; reason: static text.
-     * May be NULL. */
+     * status 0: there was no answer, the connection was reset. May be NULL. */
     void (*refused)(struct http1_host *host, casgi_address_t client, int status, size_t offset, const char *reason);
     void *data; /* the worker's */
 

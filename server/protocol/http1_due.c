@@ -91,9 +91,13 @@ static void late_head(struct http1 *c)
 /* Bytes that left without room for more are progress, too: then http1_leave sets the deadline anew. */
 static void late_write(struct http1 *c)
 {
-    if (unsent(c) >= c->unsent) {
-        c->reset = true;
-        c->in = IN_DEAD;
+    if (unsent(c) < c->unsent) {
+        return;
+    }
+    c->reset = true;
+    c->in = IN_DEAD;
+    if (c->host->refused) {
+        c->host->refused(c->host, http1_client(c), 0, 0, "the client does not take its response");
     }
 }
 

@@ -10,16 +10,18 @@
 #include "worker/watcher.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-    BATCH_MAX = 64,          /* connections of one turn: others wait as well */
-    PAUSE = 100000,          /* microseconds without accepting when descriptors or memory are short */
-    BODY_GRACE = 5000000,    /* microseconds before the body rate counts */
-    DRAIN_LIMIT = 256 * 1024 /* bytes of an unread body that are worth a connection */
+    BATCH_MAX = 64,           /* connections of one turn: others wait as well */
+    PAUSE = 100000,           /* microseconds without accepting when descriptors or memory are short */
+    BODY_GRACE = 5000000,     /* microseconds before the body rate counts */
+    DRAIN_LIMIT = 256 * 1024, /* bytes of an unread body that are worth a connection */
+    PEER_SIZE = 80            /* of an address as text, with its port */
 };
 
 struct acceptor {
@@ -68,13 +70,16 @@ static void on_drained(struct http1_host *host, struct http1 *connection)
 
 static void on_refused(struct http1_host *host, casgi_address_t client, int status, size_t offset, const char *reason)
 {
+    char peer[PEER_SIZE] = "unix";
     (void)host;
     if (client.port >= 0) {
         bool brackets = strchr(client.host.ptr, ':') != NULL; /* IPv6, as the access log has it */
-        log_print(CASGI_LOG_WARNING, "%s%s%s:%d - refused with %d at byte %zu: %s", brackets ? "[" : "",
-                  client.host.ptr, brackets ? "]" : "", (int)client.port, status, offset, reason);
+        (void)snprintf(peer, sizeof(peer), brackets ? "[%s]:%d" : "%s:%d", client.host.ptr, (int)client.port);
+    }
+    if (status) {
+        log_print(CASGI_LOG_WARNING, "%s - refused with %d at byte %zu: %s", peer, status, offset, reason);
     } else {
-        log_print(CASGI_LOG_WARNING, "unix - refused with %d at byte %zu: %s", status, offset, reason);
+        log_print(CASGI_LOG_WARNING, "%s - reset: %s", peer, reason);
     }
 }
 

@@ -155,6 +155,7 @@ class Writing(unittest.TestCase):
                     response = other.send(get("/?recall=stalled")).response()
                     return response.status == 200 and json.loads(response.body)
             self.assertEqual(wait_until(kept, "the handler's end")["result"], "EDISCONNECTED")
+            server.wait_log(rf"127\.0\.0\.1:{connection.sock.getsockname()[1]} - reset: the client does not take its response")
             server.wait_log(r'"GET /\?body_bytes=100000000&keep=stalled HTTP/1\.1" 499 ')
             with self.assertRaises(ConnectionResetError):
                 while connection.sock.recv(1 << 20):

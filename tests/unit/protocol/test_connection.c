@@ -429,6 +429,8 @@ static void test_connection__a_client_that_stops_reading_is_reset(void **state)
     assert_non_null(w->c);
     wire_wait(w, SECONDS(2));
     assert_null(w->c);
+    assert_int_equal(w->refusals, 1);
+    assert_int_equal(w->status, 0);
     assert_int_equal(w->exchanges.running, 0);
 }
 
