@@ -175,13 +175,14 @@ static void kill_all(struct supervisor *self)
 static void stop(struct supervisor *self, int number)
 {
     if (self->stop) {
+        log_print(CASGI_LOG_WARNING, "Forced to end by a second signal");
         self->forced = true;
         self->exit_code = 128 + number;
         kill_all(self);
         return;
     }
     self->stop = number;
-    log_print(CASGI_LOG_INFO, "Shutting down");
+    log_print(CASGI_LOG_INFO, "Stopping reloader process [%d]", (int)getpid());
     reload_end(&self->reload);
     listen_unlink(&self->sockets);
     listen_close(&self->sockets);

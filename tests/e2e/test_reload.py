@@ -377,6 +377,8 @@ class Modules(Case):
         with self.serve(self.app) as server:
             server.get()
             self.assertEqual(server.stop(signal.SIGTERM), 0)
+            self.assertIn("Stopping reloader process", server.text())
+            self.assertEqual(server.text().count("Shutting down"), 1) # the worker's
             self.assertIn("Finished server process", server.text())
             self.assertIn("Finished reloader process", server.text())
 
@@ -390,6 +392,7 @@ class Modules(Case):
                 server.wait_log("Shutting down")
                 server.process.send_signal(signal.SIGINT)
                 self.assertEqual(server.wait(), 130)
+                self.assertIn("Forced to end by a second signal", server.text())
 
 
 class Sources(Case):
