@@ -44,6 +44,7 @@ void http1_refuse(struct http1 *c, const struct http1_fault *fault)
 
 void http1_refuse_exchange(struct http1 *c, int status, const char *reason)
 {
+    c->linger |= c->keep; /* its next request may be under way */
     c->keep = false;
     c->begun = true;
     exchange_refuse(c->ex, status, reason);

@@ -392,6 +392,19 @@ class Limits(Case):
                 self.assertIn(b"done", sock.recv(65536))
             self.assertEqual(server.get("/")[0], 200)
 
+    def test_a_client_that_goes_on_sending_can_read_its_503(self): # B76
+        with self.serve(self.module(WAITS), "--limit-concurrency", "1") as server:
+            with server.connect() as busy, server.connect() as sock:
+                busy.sendall(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
+                self.wait_running()
+                sock.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                self.assertTrue(sock.recv(65536).startswith(b"HTTP/1.1 503"))
+                sock.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n") # it did not know yet
+                self.assertEqual(sock.recv(65536), b"") # not a reset, which may cost it the answer
+                with open(self.path("go"), "w", encoding="ascii"):
+                    pass
+                self.assertIn(b"done", busy.recv(65536))
+
     def test_so_many_requests_and_the_process_ends(self): # B77
         with self.serve(HELLO, "--limit-max-requests", "3") as server:
             for _ in range(3):
