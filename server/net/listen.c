@@ -124,9 +124,22 @@ static int check_socket(int fd, int backlog, casgi_error_t *error)
     return 0;
 }
 
+static bool has_fd(const struct listen_set *set, int fd)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->items[i]->fd == fd) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int listen_adopt(struct listen_set *set, int fd, int backlog, casgi_error_t *error)
 {
     struct listen_socket *item;
+    if (has_fd(set, fd)) {
+        return error_set(error, CASGI_EINVAL, "descriptor %d is given twice", fd);
+    }
     int rc = check_socket(fd, backlog, error);
     if (rc) {
         return rc;

@@ -333,6 +333,42 @@ static void test_listen__a_descriptor_that_is_not_open_is_refused(void **state)
     assert_non_null(strstr(error.message, "descriptor 987 is not open"));
 }
 
+static void test_listen__a_descriptor_of_another_kind_is_refused(void **state)
+{
+    (void)state;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const struct listen_options options = { .fd = fd, .backlog = 16 };
+    assert_int_not_equal(open_with(&options), 0);
+    assert_non_null(strstr(error.message, "not one of the stream kind"));
+    close(fd);
+}
+
+static void test_listen__a_connected_descriptor_is_refused(void **state)
+{
+    int pair[2];
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    const struct listen_options options = { .fd = pair[0], .backlog = 16 };
+    assert_int_not_equal(open_with(&options), 0);
+    assert_non_null(strstr(error.message, "cannot listen on descriptor"));
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void test_listen__a_descriptor_that_is_given_twice_is_refused(void **state)
+{
+    char first[32], second[32], said[64];
+    (void)state;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(listen(fd, 16), 0);
+    snprintf(first, sizeof(first), "fd://%d", fd);
+    snprintf(second, sizeof(second), "fd://%d", fd);
+    assert_int_not_equal(open_bind(first, second), 0);
+    snprintf(said, sizeof(said), "descriptor %d is given twice", fd);
+    assert_non_null(strstr(error.message, said));
+    assert_int_equal(set.count, 0);
+}
+
 static void test_listen__a_bound_socket_is_made_to_listen(void **state)
 {
     struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -413,6 +449,9 @@ int main(void)
         TEST(test_listen__unlink_leaves_anothers_socket),
         TEST(test_listen__a_descriptor_that_is_no_socket_is_refused),
         TEST(test_listen__a_descriptor_that_is_not_open_is_refused),
+        TEST(test_listen__a_descriptor_of_another_kind_is_refused),
+        TEST(test_listen__a_connected_descriptor_is_refused),
+        TEST(test_listen__a_descriptor_that_is_given_twice_is_refused),
         TEST(test_listen__a_bound_socket_is_made_to_listen),
         TEST(test_listen__several_binds_are_all_open),
         TEST(test_listen__if_one_fails_none_is_left),
