@@ -51,6 +51,11 @@ class Idle(Scripted):
         self.assertEqual(connection.send(data[10:]).response().body, b"ok")
 
 
+    def test_an_empty_line_behind_a_request_begins_none(self): # RFC 9112, section 2.2
+        connection = self.connect().send(self.script(*OK) + b"\r\n")
+        self.assertEqual((connection.response().body, connection.ended()), (b"ok", "closed")) # it is idle: no 408
+
+
 class NoTimeout(Served):
     ARGUMENTS = ("--timeout-keep-alive", "0")
 

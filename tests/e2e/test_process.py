@@ -412,6 +412,18 @@ class Limits(Case):
             self.assertEqual(server.wait(), 0)
             server.wait_log("limit of 3 requests")
 
+    def test_those_that_run_then_are_finished(self): # B77
+        with self.serve(self.module(WAITS), "--limit-max-requests", "2") as server:
+            with server.connect() as sock:
+                sock.sendall(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
+                self.wait_running()
+                self.assertEqual(server.get("/")[0], 200)
+                server.wait_log("Shutting down")
+                with open(self.path("go"), "w", encoding="ascii"):
+                    pass
+                self.assertTrue(read_all(sock).endswith(b"done"))
+            self.assertEqual(server.wait(), 0)
+
     def test_so_many_requests_under_a_supervisor_and_another_worker_goes_on(self):
         with self.serve(HELLO, "--reload", "--limit-max-requests", "3") as server:
             for _ in range(20):

@@ -99,6 +99,8 @@ class Scope(Case):
                 scope = self.scope(get(target))
                 self.assertEqual((scope["path"], scope["raw_path"], scope["query_string"]), (path, raw, query))
                 self.assertEqual(scope["headers"], [["host", "other:81"]])
+        scope = self.scope(get("http://[::1]:8000/x", version="1.0", host=None))
+        self.assertEqual((scope["path"], scope["headers"]), ("/x", [["host", "[::1]:8000"]]))
 
     def test_an_asterisk_is_a_target_of_options_alone(self):
         scope = self.scope(get("*", method="OPTIONS"))
