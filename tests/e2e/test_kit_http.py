@@ -540,6 +540,19 @@ class Tls(Http):
             self.assertEqual(Whole(self.ask(self.peer.url(), server=server)).body, b"hello")
             self.assertEqual(server.stop(), 0)
 
+    def test_the_loop_goes_on_while_the_trusted_certificates_are_read(self):
+        fifo = os.path.join(self.folder, "fifo")  # who opens it waits for the writer, which is this test
+        os.mkfifo(fifo)
+        self.addCleanup(os.remove, fifo)
+        for arguments, env in ((("ca=" + fifo,), {}), ((), {"SSL_CERT_FILE": fifo})):
+            with self.subTest(arguments or env), Server(self.module, "--", *arguments, env=env) as server:
+                asked = self.in_background(self.peer.url(host="localhost"), server=server)
+                wait_until(lambda s=server: self.stats(s)["active"] == 1, "the request to wait")
+                with open(self.CERTIFICATE[0], "rb") as file, open(fifo, "wb") as pipe:
+                    pipe.write(file.read())
+                self.assertEqual(Whole(self.join(asked)).body, b"hello")
+                self.assertEqual(server.stop(), 0)
+
     def test_large_bodies_over_tls(self):
         data = os.urandom(3_000_000)
         answer = self.ask(self.peer.url("/echo", "localhost"), "/pass", data, x_body="stream")

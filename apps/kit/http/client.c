@@ -204,6 +204,7 @@ static int set_up(casgi_fetch_client_t *client, const casgi_fetch_options_t *opt
     if (rc) {
         return rc;
     }
+    kit_trust_init(client);
     client->epoll = epoll_create1(EPOLL_CLOEXEC);
     client->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     struct epoll_event event = { .events = EPOLLIN, .data.fd = client->timer };
@@ -222,6 +223,7 @@ static void client_destroy(casgi_fetch_client_t *client)
     if (client->timer >= 0) {
         (void)close(client->timer);
     }
+    kit_trust_release(client);
     free(client->ca_file);
     free(client->proxy);
     free(client->user_agent);

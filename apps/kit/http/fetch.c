@@ -73,9 +73,13 @@ static int start_feeder(struct kit_transfer *transfer)
 
 /* ---- asking ---- */
 
-static int start(struct kit_transfer *transfer, casgi_error_t *error)
+static int start(struct kit_transfer *transfer, const casgi_fetch_request_t *request, casgi_error_t *error)
 {
-    int rc = kit_transfer_start(transfer);
+    int rc = kit_trust_prepare(transfer->client, request, error);
+    if (rc) {
+        return rc;
+    }
+    rc = kit_transfer_start(transfer);
     rc = rc ? rc : start_feeder(transfer);
     rc = rc ? rc : wait_until(transfer, has_head);
     if (rc) {
@@ -100,7 +104,7 @@ int casgi_fetch(casgi_fetch_client_t *client, const casgi_fetch_request_t *reque
     if (rc) {
         return rc;
     }
-    rc = start(transfer, out_error);
+    rc = start(transfer, request, out_error);
     if (rc) {
         kit_transfer_free(transfer);
         return rc;

@@ -1,7 +1,9 @@
-/* http/impl.h: what the files of this folder share. Everything happens on the loop's thread.
+/* http/impl.h: what the files of this folder share. Everything but reading certificates
+ * happens on the loop's thread.
  *
  *   client.c     libcurl's multi handle, and the task that drives it
  *   transfer.c   one request inside libcurl: its callbacks, which must not suspend
+ *   trust.c      the certificates that are trusted, read on a thread
  *   fetch.c      what an author calls; here is waited
  *
  * libcurl says which descriptors and which timer it waits for; the descriptors are in an epoll descriptor of the
@@ -20,6 +22,16 @@
 
 #include <curl/curl.h>
 
+struct x509_store_st; /* OpenSSL's X509_STORE */
+
+struct kit_trust {
+    bool ours;                   /* libcurl takes what we have read */
+    bool tls_proxy;              /* https: */
+    casgi_lock_t lock;           /* who holds it reads them */
+    struct x509_store_st *store; /* NULL: not read yet */
+    uint64_t since;              /* when that was */
+};
+
 struct casgi_fetch_client {
     CURLM *multi;
     int epoll;
@@ -29,6 +41,7 @@ struct casgi_fetch_client {
     size_t references; /* its owner's, the driver's, and one of each transfer */
     bool driving;
     bool closed;
+    struct kit_trust trust;
     casgi_fetch_stats_t stats;
     /* options */
     uint32_t connect_timeout_ms;
@@ -86,6 +99,21 @@ void kit_client_wake(casgi_fetch_client_t *client);
 
 /* [loop] */
 void kit_client_unref(casgi_fetch_client_t *client);
+
+/* ---- trust.c ---- */
+
+/* [loop] After the client has its options. */
+void kit_trust_init(casgi_fetch_client_t *client);
+
+/* [loop] */
+void kit_trust_release(casgi_fetch_client_t *client);
+
+/* [task] Sees to it that what `request` may need has been read; requests at the same time share one reading. */
+int kit_trust_prepare(casgi_fetch_client_t *client, const casgi_fetch_request_t *request, casgi_error_t *error)
+    __attribute__((warn_unused_result));
+
+/* [loop] Has a transfer's connections trust what was read. */
+CURLcode kit_trust_set(casgi_fetch_client_t *client, CURL *easy) __attribute__((warn_unused_result));
 
 /* ---- transfer.c ---- */
 

@@ -226,7 +226,7 @@ static CURLcode set_limits(CURL *easy, const casgi_fetch_client_t *client, const
     return rc || !request->decode ? rc : curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
 }
 
-static CURLcode set_peer(CURL *easy, const casgi_fetch_client_t *client, const casgi_fetch_request_t *request)
+static CURLcode set_peer(CURL *easy, casgi_fetch_client_t *client, const casgi_fetch_request_t *request)
 {
     bool secure = !(client->flags & CASGI_FETCH_INSECURE), newest = !(client->flags & CASGI_FETCH_HTTP1);
     CURLcode rc = curl_easy_setopt(easy, CURLOPT_URL, request->url);
@@ -235,7 +235,7 @@ static CURLcode set_peer(CURL *easy, const casgi_fetch_client_t *client, const c
     rc = rc ? rc
             : curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                                newest ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
-    rc = rc || !client->ca_file ? rc : curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
+    rc = rc ? rc : kit_trust_set(client, easy);
     rc = rc || !client->proxy ? rc : curl_easy_setopt(easy, CURLOPT_PROXY, client->proxy);
     rc = rc || !*client->user_agent ? rc : curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
     return rc || !request->unix_socket ? rc : curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);

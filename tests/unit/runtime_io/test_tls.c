@@ -2,10 +2,8 @@
 #include "support.h"
 
 #include "runtime/socket.h"
+#include "support/certificate.h"
 
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,48 +29,18 @@ struct server {
     bool said_goodbye; /* the client */
 };
 
-static X509 *certificate;
-static EVP_PKEY *key;
-static char ca_path[64];
+static struct certificate certificate;
 
-static void add_extension(X509 *to, int nid, const char *value)
-{
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
-    X509_add_ext(to, extension, -1);
-    X509_EXTENSION_free(extension);
-}
-
-/* A certificate for "server.test" and 127.0.0.1 that vouches for itself, also in a file. */
 static int make_certificate(void **state)
 {
     (void)state;
-    key = EVP_EC_gen("P-256");
-    certificate = X509_new();
-    X509_set_version(certificate, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-    X509_set_pubkey(certificate, key);
-    X509_NAME *name = X509_get_subject_name(certificate);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"casgi test", -1, -1, 0);
-    X509_set_issuer_name(certificate, name);
-    add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE");
-    add_extension(certificate, NID_subject_alt_name, "DNS:server.test,IP:127.0.0.1");
-    X509_sign(certificate, key, EVP_sha256());
-    (void)snprintf(ca_path, sizeof(ca_path), P_tmpdir "/casgi-test-%d.pem", getpid());
-    FILE *file = fopen(ca_path, "w");
-    if (!file || !PEM_write_X509(file, certificate) || !PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL)) {
-        return -1;
-    }
-    return fclose(file);
+    return certificate_make(&certificate);
 }
 
 static int remove_certificate(void **state)
 {
     (void)state;
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    return unlink(ca_path);
+    return certificate_remove(&certificate);
 }
 
 static void echo(struct server *server, SSL *ssl)
@@ -132,8 +100,8 @@ static int pick_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_siz
 static void server_start(struct server *server, enum behaviour behaviour, int version, int fd)
 {
     *server = (struct server){ .fd = fd, .behaviour = behaviour, .context = SSL_CTX_new(TLS_server_method()) };
-    SSL_CTX_use_certificate(server->context, certificate);
-    SSL_CTX_use_PrivateKey(server->context, key);
+    SSL_CTX_use_certificate(server->context, certificate.x509);
+    SSL_CTX_use_PrivateKey(server->context, certificate.key);
     SSL_CTX_set_alpn_select_cb(server->context, pick_alpn, NULL);
     SSL_CTX_set_max_proto_version(server->context, version);
     assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
@@ -182,7 +150,7 @@ static int with_server(struct loop *loop, enum behaviour behaviour, int version,
 
 static struct client client_of(int (*fn)(struct client *client))
 {
-    return (struct client){ .fn = fn, .options = { .server_name = "server.test", .ca_file = ca_path } };
+    return (struct client){ .fn = fn, .options = { .server_name = "server.test", .ca_file = certificate.path } };
 }
 
 static int greet(struct client *client)
@@ -393,7 +361,7 @@ static void test_tls__our_own_certificate_can_be_shown(void **state)
 {
     struct server server;
     struct client client = client_of(greet);
-    client.options.cert_file = ca_path;
+    client.options.cert_file = certificate.path;
     assert_int_equal(with_server(*state, SERVER_ECHO, TLS1_3_VERSION, &client, &server), 0);
 }
 

@@ -27,11 +27,16 @@
  *   CASGI_EINVAL     the URL, the method or a header is malformed
  *   CASGI_ENOENT     no such host
  *   CASGI_EREFUSED   no connection could be made
- *   CASGI_EACCES     the server's certificate is not trusted, or TLS failed otherwise
+ *   CASGI_EACCES     the server's certificate is not trusted, or TLS failed otherwise; or the trusted certificates
+ *                    cannot be read (the sentence names the file)
  *   CASGI_EPROTO     what came back is not HTTP
  *   CASGI_EIO        the connection was lost in between
  *   CASGI_ETOOBIG    more than the limit
  *   CASGI_ECANCELED, CASGI_ETIMEDOUT, CASGI_ENOMEM, CASGI_EWRONGTHREAD
+ *
+ * Trusted certificates are read on a thread by the first request that may need them, and again by the first that is a
+ * day later; if that fails then, those from before stay. Where SSL_CERT_FILE is in the environment it names the
+ * system's.
  *
  * A status of 400 or more is not an error. Needs libcurl; link with what `pkg-config --libs casgi-kit` says. */
 #pragma once
@@ -50,7 +55,7 @@ typedef struct casgi_fetch_options {
     uint32_t connect_timeout_ms; /* name, connection and TLS; 0: 10 s */
     uint32_t buffer_size;        /* of a response's body, held in memory while nobody reads it; 0: 64 KiB */
     uint32_t flags;              /* enum casgi_fetch_flag */
-    const char *ca_file;         /* trusted certificates (PEM); NULL: the system's */
+    const char *ca_file;         /* trusted certificates (PEM), also of an https proxy; NULL: the system's */
     const char *proxy;           /* NULL: by the environment (http_proxy and so on); "": none */
     const char *user_agent;      /* NULL: "casgi"; "": none */
     uintptr_t reserved[8];
