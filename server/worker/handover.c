@@ -218,7 +218,7 @@ static void on_adoption(void *data, int events)
     int rc;
     (void)events;
     while ((rc = control_recv(watcher_fd(adoption->watcher), &message, text)) == 0) {
-        if (message.type == CONTROL_CONNECTIONS) {
+        if (message.type == CONTROL_CONNECTIONS && adoption->worker->phase <= PHASE_DRAINING) {
             adopt_all(adoption->worker, &message);
         }
         control_message_close(&message);
@@ -229,8 +229,10 @@ static void on_adoption(void *data, int events)
         watcher_close(adoption->watcher);
         adoption->watcher = NULL;
     }
-    if (adoption->worker->phase == PHASE_DRAINING) { /* on to the next one */
-        (void)handover_offer(adoption->worker->handover);
+    if (adoption->worker->phase == PHASE_DRAINING) {
+        if (!handover_offer(adoption->worker->handover)) { /* on to the next one, if there is one */
+            drain_all(adoption->worker);
+        }
         worker_check(adoption->worker);
     }
 }
