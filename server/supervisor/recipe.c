@@ -89,7 +89,7 @@ int recipe_flags_error(int code, const char *option, const char *text, casgi_err
     }
     return error_set(error, code,
                      "%s is not written as for a shell (a quote is not closed, or | & ; < > ( ) { } stand outside of "
-                     "quotes): %s",
+                     "quotes), or has a command in it, which is not run: %s",
                      option, text);
 }
 
@@ -102,8 +102,8 @@ int recipe_make(const struct build_options *options, struct words *out_compiler,
     char *program = words.count ? find_program(words.items[0]) : NULL;
     if (!program) {
         int rc = error_set(error, CASGI_ENOENT,
-                           "%s cannot be compiled: there is no compiler \"%s\"; install gcc, or name one in $%s",
-                           options->source, words.count ? words.items[0] : "", variable);
+                           "%s cannot be compiled: there is no compiler \"%s\"; install %s, or name one in $%s",
+                           options->source, words.count ? words.items[0] : "", options->cxx ? "g++" : "gcc", variable);
         words_release(&words);
         return rc;
     }

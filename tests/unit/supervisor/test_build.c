@@ -219,6 +219,16 @@ static void test_build__a_missing_compiler_is_said(void **state)
     assert_non_null(strstr(error.message, "$CC"));
 }
 
+static void test_build__a_missing_compiler_of_cxx_is_said(void **state)
+{
+    const struct build_options options = { .source = source, .cxx = true };
+    (void)state;
+    setenv("CXX", "no-such-compiler", 1);
+    assert_int_equal(build_start(&options, &build, &error), CASGI_ENOENT);
+    assert_non_null(strstr(error.message, "no compiler \"no-such-compiler\"; install g++, or name one in $CXX"));
+    unsetenv("CXX");
+}
+
 static void test_build__flags_that_cannot_be_read_are_said(void **state)
 {
     const struct build_options options = { .source = source, .cflags = "-DX='" };
@@ -268,6 +278,7 @@ int main(void)
         TEST(test_build__a_failure_is_not_kept),
         TEST(test_build__a_header_saved_while_compiling_is_not_kept),
         TEST(test_build__a_missing_compiler_is_said),
+        TEST(test_build__a_missing_compiler_of_cxx_is_said),
         TEST(test_build__flags_that_cannot_be_read_are_said),
         TEST(test_build__a_missing_source_is_said),
         TEST(test_build__giving_up_ends_the_compiler_and_its_children),
