@@ -50,6 +50,9 @@ static bool cut_out(const char *text, const char *before, const char *ends, char
     return true;
 }
 
+static const char hint_ours[] = "casgi's own calls are inline: is the name spelt right, the header included? Those of "
+                                "casgi/kit/ are linked with $(pkg-config --libs casgi-kit)";
+
 static int explain_dlopen(const char *shown, const char *text, casgi_error_t *error)
 {
     char name[512], other[512];
@@ -59,17 +62,10 @@ static int explain_dlopen(const char *shown, const char *text, casgi_error_t *er
                          "linked, say where to look)",
                          shown, name);
     }
-    bool undefined = cut_out(text, "undefined symbol: ", " ,\t\n", name, sizeof(name));
-    if (undefined && strncmp(name, "casgi_", strlen("casgi_")) == 0) {
-        return error_set(error, CASGI_EINVAL,
-                         "%s uses %s, which neither it nor a library it links defines (casgi's own calls are inline: "
-                         "is the name spelt right, the header included? Those of casgi/kit/ come from casgi-kit.pc)",
-                         shown, name);
-    }
-    if (undefined) {
-        return error_set(error, CASGI_EINVAL,
-                         "%s uses %s, which neither it nor a library it links defines (link that library with -l)",
-                         shown, name);
+    if (cut_out(text, "undefined symbol: ", " ,\t\n", name, sizeof(name))) {
+        bool ours = strncmp(name, "casgi_", strlen("casgi_")) == 0;
+        return error_set(error, CASGI_EINVAL, "%s uses %s, which neither it nor a library it links defines (%s)", shown,
+                         name, ours ? hint_ours : "link that library with -l");
     }
     if (cut_out(text, "version `", "'", name, sizeof(name)) && cut_out(text, "", ":", other, sizeof(other))) {
         return error_set(error, CASGI_EINVAL, "%s needs %s of %s, which is older here: build it on this system", shown,
