@@ -1,5 +1,8 @@
 /* examples/stream without coroutines: the same bytes at the same times, in callbacks. What a straight line keeps in its
- * local variables is here in a struct that is passed along. */
+ * local variables is here in a struct that is passed along.
+ *
+ *     casgi callback.c
+ *     curl -N 'http://127.0.0.1:8000/?lines=5' */
 #include <casgi/callback.h>
 
 #include <stdio.h>

@@ -1,5 +1,8 @@
 // The same ABI from C++: the border catches every exception and makes it an error, which the server answers with a 500.
-// GET /?name=you greets; GET /?throw=1 throws. Build: c++ -std=c++17 -shared -fPIC cpp.cpp -o cpp.so
+// GET /?name=you greets; GET /?throw=1 throws.
+//
+//     casgi cpp.cpp --reload
+//     c++ -std=c++17 -shared -fPIC $(pkg-config --cflags casgi) cpp.cpp -o cpp.so && casgi cpp.so
 #include <casgi/casgi.h>
 
 #include <stdexcept>

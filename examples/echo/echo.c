@@ -1,5 +1,8 @@
 /* Sends every upload back while it still arrives: however large it is, one piece of it is in memory at a time. When the
- * client reads slowly, casgi_send suspends; nothing is received meanwhile, and the client's sending slows down too. */
+ * client reads slowly, casgi_send suspends; nothing is received meanwhile, and the client's sending slows down too.
+ *
+ *     casgi echo.c
+ *     curl -T FILE http://127.0.0.1:8000/ -o COPY */
 #include <casgi/casgi.h>
 
 static int start(const casgi_scope_t *scope, casgi_send_t *send)

@@ -1,5 +1,8 @@
 /* A line every 100 ms: GET /?lines=5 (default 10; 0: until the client leaves). Between the lines the handler waits
- * inside casgi_sleep, and the server works for others. examples/callback is the same application in callbacks. */
+ * inside casgi_sleep, and the server works for others. examples/callback is the same application in callbacks.
+ *
+ *     casgi stream.c
+ *     curl -N 'http://127.0.0.1:8000/?lines=5' */
 #include <casgi/casgi.h>
 
 #include <stdio.h>
