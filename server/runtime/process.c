@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ static int do_abort(void *arg)
 {
     const struct launch *launch = arg;
     (void)kill(-launch->pid, SIGKILL);
+    (void)kill(launch->pid, SIGKILL); /* it may have left its group */
     while (waitpid(launch->pid, NULL, 0) < 0 && errno == EINTR) {
     }
     return 0;
@@ -104,6 +106,17 @@ int process_spawn(const casgi_spawn_t *spawn, struct casgi_process **out_process
 
 /* ---- its end ---- */
 
+/* To its group, and to itself if it has left that. 0 or an errno. */
+static int send_signal(const struct casgi_process *process, int signal)
+{
+    bool apart = getpgid(process->pid) != process->pid;
+    int failed = kill(-process->pid, signal) ? errno : 0;
+    if (apart) {
+        failed = pidfd_send_signal(process->pidfd, signal, NULL /* info */, 0) ? errno : 0;
+    }
+    return failed;
+}
+
 bool process_look(struct casgi_process *process)
 {
     siginfo_t info = { .si_pid = 0 };
@@ -113,12 +126,15 @@ bool process_look(struct casgi_process *process)
     if (process->ending) {
         (void)kill(-process->pid, SIGKILL); /* what it left behind; its number is its group's until it is reaped */
     }
-    if (waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG) || !info.si_pid) {
+    int rc = waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED | WNOHANG);
+    if (rc ? errno != ECHILD : !info.si_pid) {
         return false;
     }
-    bool exited = info.si_code == CLD_EXITED;
+    bool known = !rc; /* else somebody else has reaped it, or SIGCHLD is ignored */
+    bool exited = known && info.si_code == CLD_EXITED;
     process->ended = true;
-    process->exit = (casgi_exit_t){ .code = exited ? info.si_status : -1, .signal = exited ? 0 : info.si_status };
+    process->exit =
+        (casgi_exit_t){ .code = exited ? info.si_status : -1, .signal = known && !exited ? info.si_status : 0 };
     return true;
 }
 
@@ -127,7 +143,8 @@ int process_kill(struct casgi_process *process, int signal)
     if (process_look(process)) {
         return CASGI_ENOENT; /* its number may belong to another by now */
     }
-    return kill(-process->pid, signal) ? error_from_errno(errno) : 0;
+    int failed = send_signal(process, signal);
+    return failed ? error_from_errno(failed) : 0;
 }
 
 struct grace {
@@ -150,7 +167,7 @@ static void wait_gracefully(struct casgi_process *process)
     if (timer_set(loop, &grace.timer, (uint64_t)process->grace_ms * 1000)) {
         return;
     }
-    (void)kill(-process->pid, SIGTERM);
+    (void)send_signal(process, SIGTERM);
     while (!process_look(process) && !grace.over) {
         task_park_uncancelable(TASK_WAIT_PROCESS);
     }
@@ -169,7 +186,7 @@ void process_end(struct casgi_process *process)
         wait_gracefully(process);
     }
     if (!process->ended) {
-        (void)kill(-process->pid, SIGKILL);
+        (void)send_signal(process, SIGKILL);
     }
     while (!process_look(process)) {
         task_park_uncancelable(TASK_WAIT_PROCESS);

@@ -302,6 +302,53 @@ static void test_process__closing_ends_what_still_runs(void **state)
     assert_no_child();
 }
 
+static int spawn_hear_and_close(void *arg)
+{
+    struct command *command = arg;
+    casgi_str_t line;
+    command->spawn.stdio[1] = CASGI_STDIO_PIPE;
+    int rc = casgi_process_spawn(&command->spawn, &command->process);
+    rc = rc ? rc : casgi_stream_read_until(casgi_process_stream(command->process, 1), "\n", 1, 0, &line);
+    int closed = casgi_process_close(command->process);
+    return rc ? rc : closed;
+}
+
+static void test_process__one_that_has_left_its_group_is_ended_too(void **state)
+{
+    struct command command;
+    command_init(&command, NULL);
+    command.argv[0] = "perl";
+    command.argv[1] = "-e";
+    command.argv[2] = "$| = 1; setpgrp(0, getpgrp(getppid())); print \"gone\\n\"; sleep(1000)";
+    assert_int_equal(run_task(*state, spawn_hear_and_close, &command), 0);
+    assert_no_child();
+}
+
+/* It ends when it is waited for, not before. */
+static int spawn_end_input_and_wait(void *arg)
+{
+    struct command *command = arg;
+    command->spawn.stdio[0] = CASGI_STDIO_PIPE;
+    int rc = casgi_process_spawn(&command->spawn, &command->process);
+    rc = rc ? rc : casgi_stream_shutdown(casgi_process_stream(command->process, 0));
+    rc = rc ? rc : casgi_process_wait(command->process, &command->exit);
+    int closed = casgi_process_close(command->process);
+    return rc ? rc : closed;
+}
+
+/* Its parent, or the application, has told the kernel that nobody waits for children. */
+static void test_process__of_one_that_was_reaped_by_somebody_else_only_the_end_is_known(void **state)
+{
+    struct command command;
+    command_init(&command, "read word; exit 3");
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    int rc = run_task(*state, spawn_end_input_and_wait, &command);
+    (void)signal(SIGCHLD, before);
+    assert_int_equal(rc, 0);
+    assert_int_equal(command.exit.code, -1);
+    assert_int_equal(command.exit.signal, 0);
+}
+
 static int to_a_descriptor(void *arg)
 {
     struct command *command = arg;
@@ -500,6 +547,8 @@ int main(void)
         WORLD_TEST(test_process__a_conversation_through_pipes),
         WORLD_TEST(test_process__a_signal_can_be_sent_while_it_runs),
         WORLD_TEST(test_process__closing_ends_what_still_runs),
+        WORLD_TEST(test_process__one_that_has_left_its_group_is_ended_too),
+        WORLD_TEST(test_process__of_one_that_was_reaped_by_somebody_else_only_the_end_is_known),
         WORLD_TEST(test_process__output_and_error_may_go_to_one_descriptor),
         WORLD_TEST(test_process__input_cannot_go_where_output_goes),
         WORLD_TEST(test_process__a_cancelled_wait_kills_it),
