@@ -39,6 +39,17 @@ static unsigned cancel_requests(struct worker *worker)
     return count;
 }
 
+static void cancel_all_requests(struct worker *worker)
+{
+    unsigned count = cancel_requests(worker);
+    if (count) {
+        log_print(CASGI_LOG_ERROR, "Cancel %u running task(s), timeout graceful shutdown exceeded", count);
+    } else if (worker->connection_count) { /* only clients that have not taken or ended what is theirs are left */
+        log_print(CASGI_LOG_INFO, "Close %zu connection(s), timeout graceful shutdown exceeded",
+                  worker->connection_count);
+    }
+}
+
 /* The first deadline: what runs is asked to stop. The second: the process ends. */
 void worker_on_deadline(struct timer *timer)
 {
@@ -53,8 +64,7 @@ void worker_on_deadline(struct timer *timer)
             lifespan_cancel(worker->lifespan);
         }
     } else {
-        log_print(CASGI_LOG_ERROR, "Cancel %u running task(s), timeout graceful shutdown exceeded",
-                  cancel_requests(worker));
+        cancel_all_requests(worker);
     }
     set_deadline(worker, worker->config->timeout_cleanup);
     worker_check(worker);

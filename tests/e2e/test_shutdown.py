@@ -123,6 +123,17 @@ class Shutdown(unittest.TestCase):
             server.wait_log(r"Cancel 2 running task\(s\), timeout graceful shutdown exceeded")
         self.assertEqual(server.wait(), 0)
 
+    def test_a_client_that_owes_the_rest_of_a_body_is_closed_without_an_error(self):
+        server = Server(self.module, "--timeout-graceful-shutdown", "0.2")
+        self.addCleanup(server.kill)
+        with Connection(server) as connection:
+            connection.send(get("/x?" + steps(*OK), "Content-Length: 10", method="POST") + b"12345")
+            self.assertEqual(connection.response().body, b"ok")
+            self.assertEqual(server.stop(), 0)
+            self.assertEqual(connection.ended(), "closed")
+        server.wait_log(r"INFO: +Close 1 connection\(s\), timeout graceful shutdown exceeded")
+        self.assertNotIn("ERROR", server.text())
+
     def test_a_client_that_does_not_read_does_not_hold_up_the_end(self): # B91
         server = Server(self.module, "--timeout-graceful-shutdown", "0.2", "--timeout-cleanup", "0.2")
         self.addCleanup(server.kill)
