@@ -14,6 +14,7 @@
 #include "supervisor/supervisor.h"
 #include "worker/worker.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,7 @@ int main(int argc, char **argv)
     struct config config = { 0 };
     casgi_error_t error;
     log_setup(&plain);
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored by who started us, no child's end would be known */
     if (argc > 1 && strcmp(argv[1], STACK_OF_OPTION) == 0) { /* not an option of the table: nothing is served */
         return stack_of_run(argc == 3 ? argv[2] : "");
     }

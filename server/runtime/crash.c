@@ -1,6 +1,7 @@
 /* The handler calls only what is async-signal-safe: memory may be broken, locks may be held. */
 #include "runtime/crash.h"
 
+#include "base/stderr.h"
 #include "runtime/internal.h"
 #include "runtime/stack_of.h"
 
@@ -16,6 +17,7 @@
 
 #define HANDLER_STACK (64u * 1024u)
 #define LINE_SIZE 1024u
+#define STDERR_TIME 500 /* ms that a reader of stderr may take */
 #define STACK_TIME 2000 /* ms that its helper may take */
 #define STACK_PAUSE 5
 
@@ -62,15 +64,8 @@ static void put_task(struct line *line, const struct task *task)
 
 static void write_out(struct line *line)
 {
-    size_t done = 0;
     line->text[line->length++] = '\n';
-    while (done < line->length) {
-        ssize_t count = write(STDERR_FILENO, line->text + done, line->length - done);
-        if (count <= 0 && errno != EINTR) {
-            return;
-        }
-        done += count > 0 ? (size_t)count : 0;
-    }
+    (void)stderr_write(line->text, line->length, STDERR_TIME);
 }
 
 static void put_overflow(struct line *line, const struct task *task)

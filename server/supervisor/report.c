@@ -1,15 +1,16 @@
 #include "supervisor/report.h"
 
 #include "base/log.h"
+#include "base/stderr.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
+
+enum { STDERR_TIME = 500 }; /* ms that a reader of stderr may take */
 
 /* Where every line is JSON, so are these. */
 static void report_lines(const char *output)
@@ -25,23 +26,12 @@ static void report_lines(const char *output)
 
 void report_compiler(const char *output)
 {
-    size_t size = strlen(output);
     if (log_json()) {
         report_lines(output);
         return;
     }
     log_finish(); /* what was said before stands before it */
-    while (size) {
-        ssize_t n = write(STDERR_FILENO, output, size);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return;
-        }
-        output += n;
-        size -= (size_t)n;
-    }
+    (void)stderr_write(output, strlen(output), STDERR_TIME);
 }
 
 /* The length of a terminal's control sequence ("ESC [ ... letter"); 0: none stands here. */

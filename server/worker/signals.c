@@ -1,6 +1,7 @@
 #include "worker/signals.h"
 
 #include "base/error.h"
+#include "base/stderr.h"
 #include "net/listen.h"
 #include "worker/impl.h"
 #include "worker/watcher.h"
@@ -24,8 +25,7 @@ static volatile sig_atomic_t wake_fd = -1;
 static void force(int number)
 {
     static const char text[] = "Forced to end by a second signal.\n";
-    ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
-    (void)ignored;
+    (void)stderr_write(text, sizeof(text) - 1, 0 /* does not wait */);
     listen_unlink(sockets);
     _exit(WORKER_EXIT_SIGNAL + number);
 }
