@@ -88,7 +88,7 @@ struct exchange_record {
     int app_result;      /* what the handler returned */
     int error;           /* the code that cut it; 0 */
     const char *why;     /* static text for the log: "the handler returned without a response"; NULL: nothing to say */
-    const char *refused; /* static text for the log at debug level: why a send was refused, the last time; NULL */
+    const char *refused; /* static text for the log: why a send was refused, the last time; NULL */
     bool failed;         /* by the application's fault: `why` is an error (a client that left is none) */
     bool client_gone;
     bool aborted; /* the response was cut */

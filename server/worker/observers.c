@@ -25,19 +25,32 @@ struct observers {
 
 /* ---- the application's failures ---- */
 
+static void say_failure(const struct exchange_record *record, const char *method, const char *path)
+{
+    const char *why = record->why ? record->why : error_text(record->app_result);
+    const char *name = error_name(record->app_result ? record->app_result : record->error);
+    log_print(CASGI_LOG_ERROR, "\"%s %s\" failed: %s (%s)%s%s", method, path, why, name,
+              record->refused ? "; what it sent was refused: " : "", record->refused ? record->refused : "");
+}
+
+/* An application that fails because of a refused event is told why in the same line; one that goes on, only if asked.
+ */
 static void on_failure(struct exchange_observer *self, const struct exchange *ex)
 {
     const struct exchange_record *record = &ex->record;
     char path[512];
     (void)self;
-    if (!record->failed) {
+    if (!record->failed && !record->refused) {
         return;
     }
+    const char *method = ex->scope.method.ptr ? ex->scope.method.ptr : "-";
     casgi_str_t before = log_set_request(ex->scope.request_id); /* its task has ended */
     log_escape(path, sizeof(path), ex->scope.raw_path);
-    log_print(CASGI_LOG_ERROR, "\"%s %s\" failed: %s (%s)", ex->scope.method.ptr ? ex->scope.method.ptr : "-", path,
-              record->why ? record->why : error_text(record->app_result),
-              error_name(record->app_result ? record->app_result : record->error));
+    if (record->failed) {
+        say_failure(record, method, path);
+    } else {
+        log_print(CASGI_LOG_DEBUG, "\"%s %s\": what it sent was refused: %s", method, path, record->refused);
+    }
     (void)log_set_request(before);
 }
 

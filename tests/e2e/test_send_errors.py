@@ -163,6 +163,11 @@ class Fields(Case):
     def test_nothing_injected_is_on_the_wire_when_the_handler_gives_up(self): # B67
         self.assert_500(("start", 200, "x-a=a\r\nset-cookie: stolen=1"), "result:EINVAL", why="the handler failed")
 
+    def test_the_line_of_a_failure_says_what_was_refused(self):
+        for words, why in ((("start", 99), "the status is not between 200 and 599"), (("start", 200, "x a=1"), "a field name is not a token"),
+                           (("body", "one"), "http.response.body before http.response.start")):
+            self.assert_500(words, "result:EINVAL", why=rf"\(EINVAL\); what it sent was refused: {why}")
+
     def test_a_final_status_is_200_to_599(self): # B69
         for status in (0, 99, 100, 101, 103, 199, 600, 700, 999, 1000, -200):
             self.ask(self.script(("start", status), *OK))
