@@ -51,10 +51,10 @@ static void starve(struct http1 *c)
 
 /* ---- the head ---- */
 
-/* Whether the connection ends with this response. */
-static bool is_last(const struct http1 *c, const struct response_head *head)
+/* Whether the connection ends with this response. `delimited`: it has no other end. */
+static bool is_last(const struct http1 *c, const struct response_head *head, bool delimited)
 {
-    return !c->keep || head->close || c->draining || c->delimited || (c->fin && !c->kept) ||
+    return !c->keep || head->close || delimited || c->draining || (c->fin && !c->kept) ||
            (c->in != IN_WHOLE && !http1_body_droppable(c));
 }
 
@@ -63,11 +63,13 @@ static int64_t set_framing(struct http1 *c, const struct response_head *head, in
 {
     int64_t length = head->content_length >= 0 ? head->content_length : known;
     bool trailers = head->has_trailers && !c->http10;
+    bool chunked = head->body_allowed && !c->http10 && (length < 0 || trailers);
+    bool delimited = head->body_allowed && !chunked && length < 0;
+    c->last = is_last(c, head, delimited);
     c->bodiless = !head->body_allowed;
-    c->chunked = head->body_allowed && !c->http10 && (length < 0 || trailers);
-    c->delimited = head->body_allowed && !c->chunked && length < 0;
-    c->last = is_last(c, head);
-    if (c->chunked || head->status == 204) {
+    c->chunked = chunked;
+    c->delimited = delimited;
+    if (chunked || head->status == 204) {
         return -1;
     }
     return head->body_allowed || head->content_length >= 0 ? length : -1;
