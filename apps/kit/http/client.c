@@ -112,6 +112,16 @@ static void work(casgi_fetch_client_t *client)
     take_messages(client);
 }
 
+/* Who waits would wait for ever. The next request has a new driver. */
+static int give_up(casgi_fetch_client_t *client, int rc)
+{
+    for (struct kit_transfer *transfer = client->transfers; transfer; transfer = transfer->next) {
+        transfer->failed = transfer->failed || transfer->done ? transfer->failed : rc;
+        (void)casgi_flag_set(&transfer->event);
+    }
+    return rc;
+}
+
 /* A worker that stops cancels its background tasks, and this with them: it goes on while others still have transfers,
  * as those are being ended as well. */
 static int drive(void *arg)
@@ -120,7 +130,7 @@ static int drive(void *arg)
     while (!client->closed || client->stats.active) {
         int rc = casgi_wait_fd(client->epoll, CASGI_FD_READABLE, NULL /* out_events */);
         if (rc && (rc != CASGI_ECANCELED || !client->stats.active)) {
-            return rc == CASGI_ECANCELED ? 0 : rc;
+            return rc == CASGI_ECANCELED ? 0 : give_up(client, rc);
         }
         if (rc) {
             (void)casgi_uncancel();

@@ -41,6 +41,7 @@ struct casgi_fetch_client {
     size_t references; /* its owner's, the driver's, and one of each transfer */
     bool driving;
     bool closed;
+    struct kit_transfer *transfers; /* all there are */
     struct kit_trust trust;
     casgi_fetch_stats_t stats;
     /* options */
@@ -62,6 +63,8 @@ struct kit_bytes {
 struct kit_transfer {
     casgi_fetch_response_t response; /* first: what the author has */
     casgi_fetch_client_t *client;
+    struct kit_transfer *next;  /* of the client's */
+    struct kit_transfer **link; /* that leads here */
     CURL *easy;
     struct curl_slist *fields; /* of the request */
     casgi_flag_t event;        /* something has come */

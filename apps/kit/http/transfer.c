@@ -258,6 +258,28 @@ static int set_up(struct kit_transfer *transfer, const casgi_fetch_request_t *re
     return result ? casgi_error_set(error, CASGI_ENOTSUP, "libcurl: %s", curl_easy_strerror(result)) : 0;
 }
 
+static void enlist(struct kit_transfer *transfer, casgi_fetch_client_t *client)
+{
+    client->references++;
+    client->stats.active++;
+    transfer->client = client;
+    transfer->next = client->transfers;
+    transfer->link = &client->transfers;
+    if (transfer->next) {
+        transfer->next->link = &transfer->next;
+    }
+    client->transfers = transfer;
+}
+
+static void delist(struct kit_transfer *transfer)
+{
+    transfer->client->stats.active--;
+    *transfer->link = transfer->next;
+    if (transfer->next) {
+        transfer->next->link = transfer->link;
+    }
+}
+
 static int check(const casgi_fetch_request_t *request, casgi_error_t *error)
 {
     if (!request->url) {
@@ -280,9 +302,7 @@ int kit_transfer_new(casgi_fetch_client_t *client, const casgi_fetch_request_t *
     if (!transfer) {
         return casgi_error_set(error, CASGI_ENOMEM, "out of memory");
     }
-    client->references++;
-    client->stats.active++;
-    transfer->client = client;
+    enlist(transfer, client);
     transfer->response.error = "";
     transfer->read_body = request->read_body;
     transfer->read_arg = request->read_arg;
@@ -355,8 +375,8 @@ void kit_transfer_free(struct kit_transfer *transfer)
     free(transfer->coming.data);
     free(transfer->given.data);
     free(transfer->whole.data);
+    delist(transfer);
     free(transfer);
-    client->stats.active--;
     if (client->closed) {
         kit_client_wake(client);
     }

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { PEER_CONNECTIONS = 512 };
+enum { PEER_CONNECTIONS = 64 };
 
 struct peer_connection {
     struct peer *peer;

@@ -1,68 +1,19 @@
-/* link: -Wl,--wrap=malloc -Wl,--wrap=calloc */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup */
 /* Every allocation of our own code fails once, in turn: the call says so, nothing leaks, nothing hangs. */
 #include "support.h"
 
 #include "runtime/threads.h"
+#include "support/no_memory.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static _Atomic int countdown; /* the allocation that makes it 0 fails; below 0: none does */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-static bool is_to_fail(void)
-{
-    return atomic_load(&countdown) >= 0 && atomic_fetch_sub(&countdown, 1) == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return is_to_fail() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return is_to_fail() ? NULL : __real_calloc(count, size);
-}
-
-struct attempt {
-    casgi_task_fn_t fn;
-    int at; /* the allocation that fails */
-    bool reached;
-};
-
-static int try_one(void *arg)
-{
-    struct attempt *attempt = arg;
-    atomic_store(&countdown, attempt->at);
-    int rc = attempt->fn(NULL);
-    attempt->reached = atomic_exchange(&countdown, -1) < 0;
-    return rc;
-}
-
-/* Runs fn with the first, second ... allocation failing, each time with a new loop, until it makes no further one. */
 static void try_each(casgi_task_fn_t fn)
 {
-    struct attempt attempt = { .fn = fn, .reached = true };
-    int failed = 0;
-    for (; attempt.reached && attempt.at < 500; attempt.at++) {
-        void *loop;
-        assert_int_equal(setup_world(&loop), 0);
-        int rc = run_task(loop, try_one, &attempt);
-        assert_int_equal(teardown_world(&loop), 0);
-        assert_true(rc == 0 || (attempt.reached && rc == CASGI_ENOMEM));
-        failed += rc != 0;
-    }
-    assert_false(attempt.reached);
-    assert_true(failed > 0);
+    try_each_allocation(fn, setup_world, teardown_world);
 }
 
 /* ---- what is tried ---- */
@@ -75,7 +26,7 @@ static int nothing(void *arg)
 
 static int use_threads(void *arg)
 {
-    int *owned = __real_malloc(sizeof(*owned));
+    int *owned = certain_malloc(sizeof(*owned));
     int rc = casgi_to_thread(nothing, arg);
     if (rc) {
         free(owned);
@@ -255,6 +206,5 @@ int main(void)
         cmocka_unit_test(test_no_memory__names),       cmocka_unit_test(test_no_memory__processes),
         cmocka_unit_test(test_no_memory__descriptors),
     };
-    atomic_store(&countdown, -1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
