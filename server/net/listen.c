@@ -102,6 +102,19 @@ int listen_set_join(struct listen_set *to, struct listen_set *from)
 
 /* ---- sockets that exist ---- */
 
+/* Where the kernel would choose a port that nobody knows, on every address. */
+static bool is_unbound(int fd)
+{
+    struct sockaddr_storage name;
+    socklen_t size = sizeof(name);
+    struct address address;
+    if (getsockname(fd, (struct sockaddr *)&name, &size)) {
+        return false;
+    }
+    address_from(&address, &name, size);
+    return address.view.port == 0;
+}
+
 static int check_socket(int fd, int backlog, casgi_error_t *error)
 {
     int type, listening;
@@ -116,6 +129,9 @@ static int check_socket(int fd, int backlog, casgi_error_t *error)
     size = sizeof(listening);
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening) {
         return 0;
+    }
+    if (is_unbound(fd)) {
+        return error_set(error, CASGI_EINVAL, "descriptor %d is a socket, but bound to no address", fd);
     }
     if (listen(fd, backlog)) {
         return error_set(error, error_from_errno(errno), "cannot listen on descriptor %d: %s (%s)", fd, strerror(errno),

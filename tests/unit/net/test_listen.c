@@ -343,6 +343,16 @@ static void test_listen__a_descriptor_of_another_kind_is_refused(void **state)
     close(fd);
 }
 
+static void test_listen__a_descriptor_that_is_not_bound_is_refused(void **state)
+{
+    (void)state;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct listen_options options = { .fd = fd, .backlog = 16 };
+    assert_int_not_equal(open_with(&options), 0);
+    assert_non_null(strstr(error.message, "bound to no address"));
+    close(fd);
+}
+
 static void test_listen__a_connected_descriptor_is_refused(void **state)
 {
     int pair[2];
@@ -450,6 +460,7 @@ int main(void)
         TEST(test_listen__a_descriptor_that_is_no_socket_is_refused),
         TEST(test_listen__a_descriptor_that_is_not_open_is_refused),
         TEST(test_listen__a_descriptor_of_another_kind_is_refused),
+        TEST(test_listen__a_descriptor_that_is_not_bound_is_refused),
         TEST(test_listen__a_connected_descriptor_is_refused),
         TEST(test_listen__a_descriptor_that_is_given_twice_is_refused),
         TEST(test_listen__a_bound_socket_is_made_to_listen),
