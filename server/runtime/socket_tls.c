@@ -178,11 +178,13 @@ static int start(struct casgi_stream *stream, const casgi_tls_options_t *options
         return casgi_error_set(out_error, CASGI_EINVAL, "TLS cannot begin in the middle of this stream");
     }
     int rc = thread_run(THREAD_FILES, prepare, &preparation, &result);
+    rc = rc ? rc : result ? result : stream->fd < 0 ? CASGI_ECLOSED : 0;
     if (rc && preparation.context && !is_usual(options)) {
-        preparation.part->context_free(preparation.context); /* cancelled meanwhile */
+        preparation.part->context_free(preparation.context); /* cancelled or closed meanwhile */
     }
-    rc = rc ? casgi_error_set(out_error, rc, "no TLS session: %s", casgi_strerror(rc)) : result;
-    rc = !rc && stream->fd < 0 ? CASGI_ECLOSED : rc;
+    if (rc && !result) {
+        return casgi_error_set(out_error, rc, "no TLS session: %s", casgi_strerror(rc));
+    }
     rc = rc ? rc : attach(stream, &preparation, name);
     return rc ? rc : shake_hands(stream, out_error);
 }

@@ -396,6 +396,36 @@ static void test_tls__a_deadline_ends_a_handshake(void **state)
     server_stop(&server);
 }
 
+static int open_and_start(void *arg)
+{
+    struct client *client = arg;
+    int rc = casgi_stream_open(client->fd, &client->stream);
+    return rc ? rc : casgi_stream_start_tls(client->stream, &client->options, &client->error);
+}
+
+static int close_while_it_starts(void *arg)
+{
+    struct client *client = arg;
+    casgi_task_t *task;
+    int result = 0;
+    int rc = casgi_create_task(open_and_start, client, "start", &task);
+    rc = rc ? rc : casgi_sleep(0); /* it waits for the certificates */
+    casgi_stream_close(client->stream);
+    rc = rc ? rc : casgi_join(task, &result);
+    return rc ? rc : result;
+}
+
+/* The leak checker sees what is left. */
+static void test_tls__closing_while_the_certificates_are_read_leaves_nothing(void **state)
+{
+    struct client client = client_of(NULL);
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    client.fd = fds[0];
+    assert_int_equal(run_task(*state, close_while_it_starts, &client), CASGI_ECLOSED);
+    (void)close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +447,7 @@ int main(void)
         WORLD_TEST(test_tls__our_own_certificate_can_be_shown),
         WORLD_TEST(test_tls__what_is_no_tls_is_a_protocol_error),
         WORLD_TEST(test_tls__a_deadline_ends_a_handshake),
+        WORLD_TEST(test_tls__closing_while_the_certificates_are_read_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, make_certificate, remove_certificate);
 }
