@@ -39,6 +39,7 @@ struct thread_job {
     void (*free_arg)(void *arg);
     int result;
     bool owned;             /* in memory of its own */
+    bool of_application;    /* it runs the module's code */
     bool done;              /* the loop's thread only */
     struct task_call *call; /* the loop's thread only */
     _Atomic int cancelled;  /* the code, for thread_check */
@@ -52,7 +53,7 @@ struct threads {
     struct loop *loop;
     struct thread_pool *pools[THREAD_KINDS];
     size_t limits[THREAD_KINDS];
-    _Atomic size_t abandoned; /* jobs that run, and that nobody waits for */
+    _Atomic size_t abandoned; /* jobs of the application's that run, and that nobody waits for */
     pthread_mutex_t mutex;
     bool closing; /* under the mutex: no more calls; written on the loop's thread only */
 };
@@ -179,6 +180,7 @@ static void on_thread(struct thread_work *work)
 {
     struct thread_job *job = LIST_ENTRY(work, struct thread_job, work);
     struct threads *threads = job->threads;
+    bool of_application = job->of_application;
     job_of_thread = job;
     log_set_request(job->request);
     job->result = job->fn(job->arg);
@@ -186,7 +188,7 @@ static void on_thread(struct thread_work *work)
     job_of_thread = NULL;
     if (job->owned && atomic_exchange_explicit(&job->fate, FATE_FINISHED, memory_order_acq_rel) == FATE_ABANDONED) {
         job_free(job);
-        atomic_fetch_sub_explicit(&threads->abandoned, 1, memory_order_release);
+        atomic_fetch_sub_explicit(&threads->abandoned, of_application, memory_order_release);
         return;
     }
     loop_post(threads->loop, &job->post);
@@ -265,14 +267,15 @@ static void serve(struct thread_job *job)
 /* An owned job: whether its thread has not finished it, and will free it. */
 static bool abandon(struct thread_job *job)
 {
-    struct threads *threads = job->threads;
+    _Atomic size_t *abandoned = &job->threads->abandoned;
+    size_t counts = job->of_application;
     struct task *task = job->task;
     struct task_call *call = job->call; /* its thread waits for the answer: it cannot finish before */
     job->task = NULL;
     job->call = NULL;
-    atomic_fetch_add_explicit(&threads->abandoned, 1, memory_order_relaxed); /* before its thread may count it off */
+    atomic_fetch_add_explicit(abandoned, counts, memory_order_relaxed); /* before its thread may count it off */
     if (atomic_exchange_explicit(&job->fate, FATE_ABANDONED, memory_order_acq_rel) == FATE_FINISHED) {
-        atomic_fetch_sub_explicit(&threads->abandoned, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(abandoned, counts, memory_order_relaxed);
         job->task = task; /* on_done is on its way */
         return false;
     }
@@ -331,6 +334,7 @@ static int submit(enum thread_kind kind, struct task *task, struct thread_job *j
         return rc;
     }
     job->threads = loop_part(task->loop, LOOP_PART_THREADS);
+    job->of_application = kind == THREAD_JOBS;
     job->task = task;
     job->work.fn = on_thread;
     job->post.fn = on_done;

@@ -26,7 +26,8 @@ void thread_limit(struct loop *loop, enum thread_kind kind, size_t limit);
 /* [loop] How many threads a kind has. */
 size_t thread_count(struct loop *loop, enum thread_kind kind);
 
-/* [loop] How many jobs still run that were abandoned (thread_run_owned): they use the module's code and memory. */
+/* [loop] How many jobs of the application's still run that were abandoned (thread_run_owned): they use its code and
+ * memory. A name that is still being looked up is none. */
 size_t thread_abandoned(struct loop *loop);
 
 /* [loop] Waits for those and ends all threads; further jobs get CASGI_ECLOSED. loop_free does so too, but an

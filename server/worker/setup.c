@@ -238,9 +238,9 @@ void worker_tear_down(struct worker *worker)
     }
     observers_free(worker->observers);
     orders_free(worker->orders);
-    thread_stop(worker->loop); /* before the application goes, and while a second signal still counts */
-    signals_free(worker->signals);
+    thread_stop(worker->loop); /* before the application goes */
     module_close_all();
+    signals_free(worker->signals); /* until here a second signal ends what hangs */
     placeholder_free(worker->placeholder);
     state_base_free(worker->state);
     free_headers(worker);

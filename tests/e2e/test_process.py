@@ -69,6 +69,38 @@ static int answer(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t
 CASGI_APP(answer)
 """
 
+# It cannot let go.
+CLINGS = """
+#include <casgi/casgi.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static int answer(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    (void)self, (void)scope, (void)receive;
+    return casgi_respond(send, 200, "text/plain", "ok");
+}
+
+static casgi_app_t *create(const casgi_host_t *host, int argc, char **argv, casgi_error_t *out_error)
+{
+    static casgi_app_t app = { answer, NULL, { 0, 0 } };
+    (void)host, (void)argc, (void)argv, (void)out_error;
+    return &app;
+}
+
+static void destroy(casgi_app_t *app)
+{
+    (void)app;
+    close(open("running", O_CREAT | O_WRONLY, 0600));
+    for (;;) {
+        pause();
+    }
+}
+
+static const casgi_app_record_t record = { "app", NULL, create, destroy, CASGI_APP_HTTP, 0, { 0 } };
+CASGI_MODULE("clings", "0", &record);
+"""
+
 LIFESPAN = """
 #include <casgi/casgi.h>
 #include <stdio.h>
@@ -365,6 +397,12 @@ class Stopping(Case):
                 wait_until(lambda: self.pending(server) == 0, "the first signal to be delivered")
                 server.process.send_signal(signal.SIGTERM)
                 self.assertEqual(server.wait(), 128 + signal.SIGTERM)
+
+    def test_a_second_signal_forces_also_while_the_application_is_destroyed(self):
+        with self.serve(self.module(CLINGS)) as server:
+            server.process.send_signal(signal.SIGTERM)
+            self.wait_running()
+            self.assertEqual(server.stop(), 128 + signal.SIGTERM)
 
     def pending(self, server):
         with open(f"/proc/{server.process.pid}/status", encoding="ascii") as file:
