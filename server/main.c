@@ -125,11 +125,24 @@ static int supervise(const struct config *config, const struct resolved *resolve
 
 /* ---- commands ---- */
 
+/* A variable that nobody reads is no error, as others may read it. */
+static void warn_of_slips(void)
+{
+    const char *option;
+    for (char *const *at = environ; (at = config_find_slip(at, &option)) != NULL; at++) {
+        log_print(CASGI_LOG_WARNING, "The environment variable %.*s is none of casgi's; did you mean that of --%s?",
+                  (int)strcspn(*at, "="), *at, option);
+    }
+}
+
 static int run(const struct config *config, const struct origin *origin)
 {
     struct resolved resolved;
     casgi_error_t error;
     int exit_code;
+    if (origin->control < 0) {
+        warn_of_slips();
+    }
     if (resolve_app(config->app, &resolved, &error)) {
         const char *command = config_nearest_command(config->app);
         complain(WORKER_EXIT_LOAD, &error);

@@ -1,10 +1,12 @@
 #include "config/parser.h"
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "config/check.h"
 #include "config/env_file.h"
 #include "config/value.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +61,43 @@ static int set_from_environment(struct parser *parser)
         rc = parser_set_app(parser, app);
     }
     return rc;
+}
+
+/* The option's name that a variable's would be: "log-level" of "CASGI_LOG_LEVEL=...". */
+static bool option_name_of(const char *entry, char out[static OPTION_ENV_SIZE])
+{
+    size_t prefix = strlen("CASGI_"), length = strcspn(entry, "=");
+    if (strncmp(entry, "CASGI_", prefix) != 0 || length - prefix >= OPTION_ENV_SIZE) {
+        return false;
+    }
+    for (size_t i = prefix; i < length; i++) {
+        *out++ = entry[i] == '_' ? '-' : (char)tolower((unsigned char)entry[i]);
+    }
+    *out = '\0';
+    return true;
+}
+
+/* Others have variables that begin with CASGI_, too: only what differs in a letter or two of at least four is a slip.
+ */
+static const struct option *find_slip(const char *name)
+{
+    bool negated;
+    bool known = strcmp(name, "app") == 0 || strcmp(name, "app-path") == 0 || option_find(casgi_str(name));
+    const struct option *nearest = known || strlen(name) < 4 ? NULL : option_nearest(name, &negated);
+    return nearest && !negated && word_distance(name, nearest->name) <= 2 ? nearest : NULL;
+}
+
+char *const *config_find_slip(char *const *entry, const char **out_option)
+{
+    char name[OPTION_ENV_SIZE];
+    for (; *entry; entry++) {
+        const struct option *option = option_name_of(*entry, name) ? find_slip(name) : NULL;
+        if (option) {
+            *out_option = option->name;
+            return entry;
+        }
+    }
+    return NULL;
 }
 
 static int load_env_file(struct parser *parser)

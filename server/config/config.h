@@ -88,5 +88,9 @@ void config_split_header(const char *text, casgi_str_t *out_name, casgi_str_t *o
  * not exist. */
 const char *config_nearest_command(const char *word);
 
+/* The first of these NAME=VALUE texts, from `entry` on, whose name is probably a slip for an option's variable, such as
+ * CASGI_PROT, and the option's name in *out_option (static); NULL: there is none. */
+char *const *config_find_slip(char *const *entry, const char **out_option);
+
 /* Prints --help (to stdout) in groups, with defaults and environment names. */
 void config_print_help(void);

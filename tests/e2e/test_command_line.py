@@ -46,6 +46,11 @@ class Commands(support.TestCase):
         with support.Server(support.example("hello"), env={"CASGI_HEADER": "X-From: environment"}) as server:
             self.assertEqual("environment", server.get()[1]["x-from"])
 
+    def test_a_slip_of_a_variable_is_asked_about_and_serves_all_the_same(self):
+        with support.Server(support.example("hello"), env={"CASGI_PROT": "80"}) as server:
+            server.wait_log(r"WARNING: +The environment variable CASGI_PROT is none of casgi's; did you mean that of --port\?")
+            self.assertEqual(200, server.get()[0])
+
     def test_an_env_file_is_read_first(self):
         path = os.path.join(self.folder, "env")
         with open(path, "w", encoding="utf-8") as file:

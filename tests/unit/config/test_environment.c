@@ -144,6 +144,44 @@ static void test_environment__is_not_read_for_help(void **state)
     config_release(&config);
 }
 
+/* ---- slips ---- */
+
+static void assert_slip(char *entry, const char *expected)
+{
+    char *const entries[] = { "HOME=/", entry, "CASGI_PORT=1", NULL };
+    const char *option = NULL;
+    char *const *found = config_find_slip(entries, &option);
+    assert_ptr_equal(found, expected ? &entries[1] : NULL);
+    if (expected) {
+        assert_string_equal(option, expected);
+        assert_null(config_find_slip(found + 1, &option));
+    }
+}
+
+static void test_environment__a_slip_of_a_variable_is_found(void **state)
+{
+    (void)state;
+    assert_slip("CASGI_PROT=80", "port");
+    assert_slip("CASGI_LOG_LEVLE=debug", "log-level");
+    assert_slip("CASGI_HEADERS=a: b", "header");
+    assert_slip("CASGI_TIMEOUT_KEEPALIVE=5", "timeout-keep-alive");
+}
+
+static void test_environment__what_casgi_or_others_read_is_no_slip(void **state)
+{
+    (void)state;
+    assert_slip("CASGI_PORT=80", NULL);
+    assert_slip("CASGI_APP=a.so", NULL);
+    assert_slip("CASGI_APP_PATH=/apps", NULL);
+    assert_slip("CASGI_BIN=/usr/bin/casgi", NULL);
+    assert_slip("CASGI_BUILD=/build", NULL);
+    assert_slip("CASGI_LOG=1", NULL);
+    assert_slip("CASGI_DATABASE=postgres", NULL);
+    assert_slip("CASGI_", NULL);
+    assert_slip("MY_CASGI_PROT=80", NULL);
+    assert_slip("CASGI_AN_EXCEEDINGLY_LONG_NAME_THAT_NO_OPTION_OF_THIS_PROGRAM_HAS_OR_WILL_EVER_HAVE=1", NULL);
+}
+
 /* ---- --env-file ---- */
 
 struct row {
@@ -304,6 +342,8 @@ int main(void)
         TEST(test_environment__a_variable_does_not_clash_with_the_command_line),
         TEST(test_environment__can_name_the_app),
         TEST(test_environment__is_not_read_for_help),
+        TEST(test_environment__a_slip_of_a_variable_is_found),
+        TEST(test_environment__what_casgi_or_others_read_is_no_slip),
         TEST(test_env_file__each_line_of_the_table),
         TEST(test_env_file__random_lines_are_taken_or_refused),
         TEST(test_env_file__is_read_before_the_variables),
