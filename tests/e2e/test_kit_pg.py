@@ -437,6 +437,37 @@ class DeadServer(Pg):
         self.assertEqual(self.ask("/query", "select 1"), ["ok 1", "1"])
 
 
+class Notifications(Pg):
+    ARGUMENTS = ("3",)
+
+    def test_who_waits_hears_what_others_tell(self):
+        heard = [self.in_background("/listen?2", "listen news") for _ in range(2)]
+        self.wait_held(2)
+        self.assertEqual(self.ask("/query", "select 1"), ["ok 1", "1"])
+        self.cluster.sql("notify news, 'one'; notify other, 'not heard'")
+        self.cluster.sql("notify news")
+        for thread in heard:
+            self.assertEqual(self.join(thread), ["news=one", "news="])
+
+    def test_a_deadline_ends_the_wait(self):
+        answer = self.ask("/listen?1", "listen news", deadline=300)
+        self.assertEqual(answer, ["error ETIMEDOUT - : waiting for a notification: the deadline has passed ()"])
+        self.assertEqual(self.stats()["idle"], self.stats()["open"])
+
+    def test_many_at_once_all_come(self):
+        heard = self.in_background("/listen?200", "listen news")
+        self.wait_held(1)
+        self.cluster.sql("select pg_notify('news', repeat('x', 1000) || i) from generate_series(1, 200) i")
+        self.assertEqual(self.join(heard), [f"news={'x' * 1000}{i}" for i in range(1, 201)])
+
+    def test_a_session_that_ends_is_an_error(self):
+        heard = self.in_background("/listen?1", "listen news")
+        self.wait_held(1)
+        self.cluster.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'probe'")
+        self.assertRegex(self.join(heard)[0], "^error EIO - : ")
+        self.assertEqual(self.ask("/query", "select 1"), ["ok 1", "1"])
+
+
 class Connecting(Pg):
     def answer(self, conninfo, *arguments):
         with self.start(conninfo, arguments) as server:
@@ -487,6 +518,12 @@ class Tls(Pg):
     def test_a_cancelled_query_over_tls(self):
         self.assertIn("error ETIMEDOUT", self.ask("/query", "select pg_sleep(1000)", deadline=300)[0])
         self.assertEqual(self.cluster.running("pg_sleep"), 0)
+
+    def test_notifications_over_tls(self):
+        heard = self.in_background("/listen?100", "listen news")
+        self.wait_held(1)
+        self.cluster.sql("select pg_notify('news', repeat('x', 1000) || i) from generate_series(1, 100) i")
+        self.assertEqual(self.join(heard), [f"news={'x' * 1000}{i}" for i in range(1, 101)])
 
     def test_a_wrong_password_is_said(self):
         conninfo = self.cluster.conninfo(host="127.0.0.1", password="wrong", sslmode="require")

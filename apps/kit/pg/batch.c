@@ -18,7 +18,7 @@ static int lost(struct casgi_pg_conn *conn, casgi_pg_error_t *error)
     return kit_pg_fail_handle(error, CASGI_EIO, conn->handle);
 }
 
-static int consume(struct casgi_pg_conn *conn, casgi_pg_error_t *error)
+int kit_pg_consume(struct casgi_pg_conn *conn, casgi_pg_error_t *error)
 {
     int reads = PQsslInUse(conn->handle) ? TLS_READS : 1;
     for (int i = 0; i < reads; i++) {
@@ -43,7 +43,7 @@ static int wait_result(struct casgi_pg_conn *conn, casgi_pg_error_t *error)
         if (rc) {
             return kit_pg_fail(error, rc, "waiting for the answer: %s", casgi_strerror(rc));
         }
-        rc = events & CASGI_FD_READABLE ? consume(conn, error) : 0;
+        rc = events & CASGI_FD_READABLE ? kit_pg_consume(conn, error) : 0;
         if (rc) {
             return rc;
         }

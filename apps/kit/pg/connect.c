@@ -155,6 +155,7 @@ void kit_pg_conn_close(struct casgi_pg_conn *conn)
 {
     conn->pool->stats.open--;
     conn->pool->stats.dropped += conn->broken;
+    PQfreemem(conn->notification);
     PQfinish(conn->handle); /* NULL: it was not made */
     kit_cache_release(&conn->statements);
     free(conn);

@@ -6,6 +6,7 @@
  *   statements.c   the names of prepared statements
  *   batch.c        queries sent and results taken: every query is a batch in libpq's pipeline mode
  *   query.c        what an author calls, on top of it
+ *   notify.c       notifications
  *   transaction.c  begin, commit, savepoints
  *   result.c, error.c */
 #pragma once
@@ -41,6 +42,8 @@ struct casgi_pg_conn {
     unsigned depth;             /* of transactions */
     bool busy;                  /* a task is using it */
     bool broken;                /* to be closed, not used again */
+    bool listening;             /* the same, when it is given back */
+    PGnotify *notification;     /* the last one given out; NULL: none */
 };
 
 /* What is sent for one query besides itself. */
@@ -110,6 +113,9 @@ void kit_pg_plan_forget(struct casgi_pg_conn *conn, const char *sql, const struc
 /* [task] Runs it: results in queries[i].result, or an error and none. Afterwards the connection is idle, or broken. */
 int kit_pg_batch_run(struct casgi_pg_conn *conn, struct kit_pg_batch *batch, casgi_pg_error_t *error)
     __attribute__((warn_unused_result));
+
+/* [loop] Reads what has come, without waiting. CASGI_EIO: the connection is lost. */
+int kit_pg_consume(struct casgi_pg_conn *conn, casgi_pg_error_t *error) __attribute__((warn_unused_result));
 
 /* [task] Runs one statement without values that is not worth keeping: begin, commit. */
 int kit_pg_command(struct casgi_pg_conn *conn, const char *sql, casgi_pg_error_t *error)

@@ -227,7 +227,7 @@ void casgi_pg_release(casgi_pg_conn_t *conn)
     if (!conn->broken && !leave_transaction(conn)) {
         conn->broken = true;
     }
-    if (conn->broken || pg->closed) {
+    if (conn->broken || conn->listening || pg->closed) {
         kit_pg_conn_close(conn);
     } else {
         push_idle(pg, conn);

@@ -1,15 +1,18 @@
 /* The probe of the kit's PostgreSQL client. `-- CONNINFO [MAX [CACHE]]`. The body of a request has SQL and values:
  *
- *   POST /query       the first line is the statement, each other one a value ("\N": NULL)
- *   POST /batch       such queries, with an empty line between them, in one round trip
- *   POST /transaction statements, one a line, in a transaction; "fail" ends it with a failure, "ignore" does not look
- * at what the next one returns, "(" and ")" are a transaction inside POST /rows?N      the statement's rows one by one;
- * after N rows it wants no more POST /script      statements separated by ";" POST /hold        runs the lines on one
- * connection and keeps it until GET /let GET /discard      throws a connection away GET /stats, GET /free (the pool),
- * GET /types
+ *   POST /query        the first line is the statement, each other one a value ("\N": NULL)
+ *   POST /batch        such queries, with an empty line between them, in one round trip
+ *   POST /transaction  statements, one a line, in a transaction: "fail" ends it with a failure, "ignore" does not
+ *                      look at what the next one returns, "(" and ")" are a transaction inside
+ *   POST /rows?N       the statement's rows one by one; after N rows it wants no more
+ *   POST /listen?N     runs the first line, and waits for N notifications
+ *   POST /script       statements separated by ";"
+ *   POST /hold         runs the lines on one connection and keeps it until GET /let
+ *   GET /discard       throws a connection away
+ *   GET /stats, GET /free (the pool), GET /types
  *
  * A header x-deadline: MS sets a deadline around it. The answer's lines: "ok ROWS" and the rows, values separated by
- * "|"; or "error CODE SQLSTATE constraint: message (detail)". */
+ * "|"; "CHANNEL=PAYLOAD" of a notification; or "error CODE SQLSTATE constraint: message (detail)". */
 #include <casgi/kit/pg.h>
 
 #include <stdio.h>
@@ -278,6 +281,25 @@ static int say_stats(struct call *call)
     return 0;
 }
 
+/* The first line listens; as many notifications as the query says are waited for. */
+static int listen(casgi_pg_conn_t *conn, struct call *call)
+{
+    casgi_pg_notification_t one;
+    int rc = casgi_pg_conn_script(conn, call->lines[0], &call->error);
+    probe.held++;
+    for (long i = 0; !rc && i < call->enough; i++) {
+        rc = casgi_pg_conn_next_notification(conn, &one, &call->error);
+        if (!rc) {
+            say(call, one.channel);
+            say(call, "=");
+            say(call, one.payload);
+            say(call, "\n");
+        }
+    }
+    probe.held--;
+    return rc;
+}
+
 static int route(const char *path, const char *query, struct call *call)
 {
     if (strcmp(path, "/query") == 0) {
@@ -292,6 +314,10 @@ static int route(const char *path, const char *query, struct call *call)
     if (strcmp(path, "/rows") == 0) {
         call->enough = strtol(query, NULL, 10);
         return run_held(call, rows);
+    }
+    if (strcmp(path, "/listen") == 0) {
+        call->enough = strtol(query, NULL, 10);
+        return run_held(call, listen);
     }
     if (strcmp(path, "/script") == 0) {
         return run_held(call, script);

@@ -24,13 +24,12 @@ static void *accept_all(void *arg)
     struct peer *peer = arg;
     int fd;
     while (peer->count < PEER_CONNECTIONS && (fd = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-        struct peer_connection *connection = &peer->connections[peer->count];
+        struct peer_connection *connection = &peer->connections[peer->count++];
         connection->peer = peer;
         connection->fd = fd;
         if (pthread_create(&connection->thread, NULL, serve_connection, connection)) {
             abort();
         }
-        peer->count++;
     }
     return NULL;
 }

@@ -132,6 +132,13 @@ static void execute(struct session *session)
     }
 }
 
+static void notify(struct session *session, const char *payload)
+{
+    char body[128] = "\0\0\0\7news";
+    int size = snprintf(body + 9, sizeof(body) - 9, "%s", payload);
+    put(session, 'A', body, 10 + (size_t)size);
+}
+
 static void answer(struct session *session, char type)
 {
     const char *text = (const char *)session->in;
@@ -154,6 +161,9 @@ static void answer(struct session *session, char type)
         break;
     case 'Q':
         change_state(session, text);
+        if (begins_with(text, "notify ")) {
+            notify(session, text + 7);
+        }
         put(session, 'C', "DONE", 5);
         put_ready(session);
         break;
@@ -175,6 +185,7 @@ void pg_peer_serve(int fd, void *arg)
         uint32_t size = number_at(session.in + 1) - 4;
         alive = size < MESSAGE_MAX && read_all(fd, session.in, size);
         session.in[alive ? size : 0] = '\0';
+        alive = alive && strcmp((const char *)session.in, "quit") != 0;
         answer(&session, type);
         if (type == 'S' || type == 'Q' || type == 'H') {
             alive = alive && flush(&session);

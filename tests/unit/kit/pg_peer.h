@@ -1,5 +1,6 @@
 /* A server that speaks PostgreSQL's protocol to libpq and knows no SQL: what begins with "select" has the one row
- * "hello" in the column "word", all else has none; begin, commit and rollback change the transaction's state. */
+ * "hello" in the column "word", all else has none; begin, commit and rollback change the transaction's state. In a
+ * script "notify X" tells X to the channel "news" of the same session, and "quit" ends it. */
 #pragma once
 
 #include "peer.h"

@@ -165,6 +165,25 @@ int casgi_pg_conn_script(casgi_pg_conn_t *conn, const char *sql, casgi_pg_error_
 int casgi_pg_conn_each(casgi_pg_conn_t *conn, const char *sql, const char *const *params, size_t param_count,
                        int (*on_row)(casgi_pg_result_t *row, void *arg), void *arg, casgi_pg_error_t *out_error);
 
+/* What "notify" told. */
+typedef struct casgi_pg_notification {
+    const char *channel;
+    const char *payload; /* "": none */
+    int32_t sender;      /* the process of the server's whose session told it */
+    uint32_t reserved0;  /* zero */
+    uintptr_t reserved[4];
+} casgi_pg_notification_t;
+
+/* [task] Waits for the next notification of a channel that this connection listens to, which a statement says
+ * (casgi_pg_conn_script(conn, "listen news", &error)). *out_notification is borrowed until the next call, or the
+ * release, which closes such a connection: have a connection for it that the pool can spare. In the order in which they
+ * came; those that came while other statements ran are kept. A wait that is cancelled has lost none. CASGI_EINVAL:
+ * inside a transaction none comes. CASGI_EIO: the connection is lost: listen on another one, and read anew what the
+ * notifications are about, as those in between are lost. The other side may vanish without a word: "keepalives_idle=60
+ * keepalives_interval=10" in the conninfo finds that out. */
+int casgi_pg_conn_next_notification(casgi_pg_conn_t *conn, casgi_pg_notification_t *out_notification,
+                                    casgi_pg_error_t *out_error);
+
 /* [loop] libpq's own, for what is missing here; borrowed until the release. Leave it as you found it: non-blocking, not
  * in pipeline mode, with no query running. */
 struct pg_conn *casgi_pg_conn_raw(casgi_pg_conn_t *conn);
