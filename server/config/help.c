@@ -19,7 +19,7 @@ static const char usage[] =
     "casgi " CASGI_VERSION ": serves asynchronous web applications written in C\n"
     "\n"
     "  casgi [run] APP [OPTIONS] [-- WORDS]   serves APP, which gets the words\n"
-    "  casgi check APP                        says what APP is, or exactly what is wrong with it\n"
+    "  casgi check APP                        says what a built APP is, or exactly what is wrong with it\n"
     "  casgi --stack-of PID[:THREAD]          prints where a running process is, function by function\n"
     "  casgi version                          prints the version, as --version\n"
     "  casgi help                             prints this, as --help\n"
