@@ -1,5 +1,9 @@
 #include "exchange/private.h"
 
+/* A disconnect told at once counts as so many bytes: who does not heed it and receives for ever must not hold the
+ * loop. */
+enum { UNHEEDED = 1 << 16 };
+
 static void give_disconnect(casgi_event_t *out_event)
 {
     *out_event = (casgi_event_t)CASGI_EVENT_INIT(CASGI_HTTP_DISCONNECT);
@@ -89,7 +93,16 @@ static int receive(struct exchange *ex, casgi_event_t *out_event)
         chunk_give(ex->host, in->lent);
         in->lent = NULL;
     }
-    return next_event(ex, out_event) ? 0 : wait_for_event(ex, task, out_event);
+    if (!next_event(ex, out_event)) {
+        return wait_for_event(ex, task, out_event);
+    }
+    if (out_event->type == CASGI_HTTP_DISCONNECT) {
+        ex->priv->out.unyielded += UNHEEDED;
+        if (owes_turn(ex)) {
+            (void)task_interface.yield(); /* a cancellation that comes now is told by the next call */
+        }
+    }
+    return 0;
 }
 
 int exchange_receive(casgi_receive_t *self, casgi_event_t *out_event)

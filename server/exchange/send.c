@@ -1,6 +1,9 @@
 /* send: one event at a time, in order, each whole. */
 #include "exchange/private.h"
 
+/* A failure counts as so many bytes: who does not heed it and sends for ever must not hold the loop. */
+enum { UNHEEDED = 1 << 16 };
+
 enum { TURN_BYTES = 1 << 20 };
 
 /* Who waits to send: on the stack of the call. */
@@ -284,7 +287,10 @@ int exchange_send(casgi_send_t *self, const casgi_event_t *event)
     if (__builtin_expect(!rc, true)) {
         rc = dispatch(ex, event);
         turn_pass(priv);
-        if (!rc && owes_turn(ex)) {
+        if (__builtin_expect(rc != 0, false)) {
+            priv->out.unyielded += UNHEEDED;
+        }
+        if (owes_turn(ex)) {
             (void)task_interface.yield(); /* a cancellation that comes now is told by the next call */
         }
     }

@@ -103,6 +103,64 @@ static void test_gone__fin_in_the_body_is_a_disconnect_without_a_whole_body(void
     assert_int_equal(f->record.status, 499);
 }
 
+static int set_flag(void *arg)
+{
+    ((struct fixture *)arg)->rc[7] = 1;
+    return 0;
+}
+
+/* Handlers that heed nothing, until another task has had a turn. */
+enum { TOO_OFTEN = 1000 };
+
+HANDLER(send_for_ever)
+{
+    (void)scope, (void)receive;
+    f->rc[0] = casgi_waiter_wait(f->waiter);
+    (void)casgi_background(set_flag, f, NULL, "other");
+    while (!f->rc[7] && ++f->rc[1] < TOO_OFTEN) {
+        f->rc[2] = casgi_send_body(send, "x", 1, true);
+    }
+    return 0;
+}
+
+HANDLER(receive_for_ever)
+{
+    (void)scope, (void)send;
+    f->rc[0] = casgi_waiter_wait(f->waiter);
+    (void)casgi_background(set_flag, f, NULL, "other");
+    while (!f->rc[7] && ++f->rc[1] < TOO_OFTEN) {
+        f->rc[2] = casgi_receive(receive, &f->events[0]);
+    }
+    return 0;
+}
+
+static void test_gone__who_goes_on_sending_lets_others_run(void **state)
+{
+    struct fixture *f = *state;
+    exchange_gone(fixture_get(f, send_for_ever), true);
+    wake(f);
+    assert_int_equal(f->rc[2], CASGI_EDISCONNECTED);
+    assert_in_range(f->rc[1], 1, TOO_OFTEN - 1);
+}
+
+static void test_gone__who_sends_what_is_refused_lets_others_run(void **state)
+{
+    struct fixture *f = *state;
+    (void)fixture_get(f, send_for_ever); /* a body without a start */
+    wake(f);
+    assert_int_equal(f->rc[2], CASGI_EPROTO);
+    assert_in_range(f->rc[1], 1, TOO_OFTEN - 1);
+}
+
+static void test_gone__who_goes_on_receiving_lets_others_run(void **state)
+{
+    struct fixture *f = *state;
+    exchange_gone(fixture_get(f, receive_for_ever), true);
+    wake(f);
+    assert_int_equal(f->events[0].type, CASGI_HTTP_DISCONNECT);
+    assert_in_range(f->rc[1], 1, TOO_OFTEN - 1);
+}
+
 static int on_receive_until_gone(struct fixture *f, casgi_receive_t *receive)
 {
     casgi_event_t event;
@@ -368,6 +426,9 @@ int main(void)
         FIXTURE_TEST(test_gone__reset_makes_send_fail),
         FIXTURE_TEST(test_gone__client_that_left_first_is_a_499_and_no_error),
         FIXTURE_TEST(test_gone__other_waits_go_on),
+        FIXTURE_TEST(test_gone__who_goes_on_sending_lets_others_run),
+        FIXTURE_TEST(test_gone__who_sends_what_is_refused_lets_others_run),
+        FIXTURE_TEST(test_gone__who_goes_on_receiving_lets_others_run),
         FIXTURE_TEST(test_gone__reset_makes_receive_say_disconnect_at_once),
         FIXTURE_TEST(test_gone__fin_after_the_request_is_told_after_the_request),
         FIXTURE_TEST(test_gone__fin_after_the_request_leaves_send_working),
