@@ -298,6 +298,12 @@ int http1_open(struct http1_host *host, struct stream *stream, casgi_address_t c
     return 0;
 }
 
+void http1_resume(struct http1 *connection)
+{
+    connection->fresh = false;
+    http1_due_update(connection);
+}
+
 bool http1_idle(const struct http1 *connection)
 {
     return !connection->busy && is_idle(connection);

@@ -74,6 +74,10 @@ void http1_host_release(struct http1_host *host);
 int http1_open(struct http1_host *host, struct stream *stream, casgi_address_t client, casgi_address_t server,
                struct list *node_list, struct http1 **out) __attribute__((warn_unused_result));
 
+/* Right after http1_open, of a connection that was handed over by another process: it waits for its next request, not
+ * for its first. */
+void http1_resume(struct http1 *connection);
+
 /* Whether it is between requests with nothing read and nothing left to write: it may be handed to another process. */
 bool http1_idle(const struct http1 *connection);
 

@@ -96,22 +96,23 @@ static void find_local(const struct acceptor *acceptor, int fd, bool adopted, st
     }
 }
 
-/* Owns `fd`. */
-static void open_connection(struct acceptor *acceptor, int fd, const struct address *client,
-                            const struct address *local)
+/* Owns `fd`. NULL: it is closed. */
+static struct http1 *open_connection(struct acceptor *acceptor, int fd, const struct address *client,
+                                     const struct address *local)
 {
     struct worker *worker = acceptor->worker;
     struct stream *stream;
     struct http1 *connection;
     if (stream_open_fd(worker->loop, fd, &stream)) {
         close(fd);
-        return;
+        return NULL;
     }
     if (http1_open(&acceptor->host, stream, client->view, local->view, &worker->connections, &connection)) {
         stream_close(stream, true);
-        return;
+        return NULL;
     }
     worker->connection_count++;
+    return connection;
 }
 
 void acceptor_adopt(struct acceptor *acceptor, int fd)
@@ -123,7 +124,10 @@ void acceptor_adopt(struct acceptor *acceptor, int fd)
         address_from(&client, &name, size);
     }
     find_local(acceptor, fd, true, &local);
-    open_connection(acceptor, fd, &client, &local);
+    struct http1 *connection = open_connection(acceptor, fd, &client, &local);
+    if (connection) {
+        http1_resume(connection);
+    }
 }
 
 /* ---- accepting ---- */
@@ -172,7 +176,7 @@ static bool accept_one(struct acceptor *acceptor)
     }
     address_from(&client, &name, size);
     find_local(acceptor, fd, false, &local);
-    open_connection(acceptor, fd, &client, &local);
+    (void)open_connection(acceptor, fd, &client, &local);
     return true;
 }
 

@@ -1,5 +1,6 @@
 """How long a connection lives between requests, and what ends it."""
 
+import signal
 import time
 import unittest
 
@@ -64,6 +65,18 @@ class NoTimeout(Served):
         connection.response()
         self.assertTrue(connection.quiet(1.5))
         self.assertEqual(connection.send(get()).response().status, 200)
+
+
+class HandedOver(unittest.TestCase):
+    def test_an_idle_connection_is_as_idle_in_the_next_worker(self):
+        """It has had its first request: the deadline of a head is not its."""
+        with Server("--reload", "inspect", "--timeout-head", "1", "--timeout-keep-alive", "60") as server:
+            with Connection(server) as connection:
+                self.assertEqual(connection.send(get()).response().status, 200)
+                server.process.send_signal(signal.SIGHUP)
+                server.wait_log("Reloaded")
+                self.assertTrue(connection.quiet(2.5))
+                self.assertEqual(connection.send(get()).response().status, 200)
 
 
 class Many(Served):

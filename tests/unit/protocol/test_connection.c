@@ -365,6 +365,18 @@ static void test_connection__idle_is_closed_after_its_time_and_not_before(void *
     assert_int_equal(wire_count(w, "HTTP/1.1"), 3);
 }
 
+static void test_connection__resumed_is_idle_from_its_begin(void **state)
+{
+    struct wire *w = *state;
+    wire_connect(w, app_path);
+    http1_resume(w->c);
+    wire_wait(w, SECONDS(IDLE_SECONDS - 1));
+    assert_non_null(w->c);
+    wire_wait(w, SECONDS(2));
+    assert_null(w->c);
+    assert_got(w, "");
+}
+
 /* Some clients end a body with an empty line too many (RFC 9112, section 2.2): that begins no request. */
 static void test_connection__an_empty_line_leaves_it_idle(void **state)
 {
@@ -697,6 +709,7 @@ int main(void)
         WIRE_TEST(test_connection__a_slow_head_is_a_408),
         WIRE_TEST(test_connection__each_head_has_its_own_deadline),
         WIRE_TEST(test_connection__idle_is_closed_after_its_time_and_not_before),
+        WIRE_TEST(test_connection__resumed_is_idle_from_its_begin),
         WIRE_TEST(test_connection__an_empty_line_leaves_it_idle),
         WIRE_TEST(test_connection__empty_lines_alone_are_as_good_as_nothing),
         WIRE_TEST(test_connection__half_an_empty_line_has_a_heads_deadline),
