@@ -17,6 +17,12 @@ struct signals;
 
 enum worker_phase { PHASE_STARTING, PHASE_SERVING, PHASE_DRAINING, PHASE_CLOSING, PHASE_ENDED };
 
+/* The newest of the tasks that were asked to end (task_serial). */
+struct asked {
+    uint64_t background;
+    uint64_t other;
+};
+
 struct worker {
     const struct worker_options *options;
     const struct config *config;
@@ -50,6 +56,7 @@ struct worker {
 
     struct timer deadline;  /* of the draining, then of the closing */
     bool cancelled;         /* the deadline has passed: tasks were cancelled */
+    struct asked asked;     /* as the application is closed */
     struct loop_late check; /* whether there is anything left to wait for */
     struct timer recheck;   /* ... is asked again soon: tasks that belong to no request are waited for */
 };

@@ -60,6 +60,7 @@ void worker_on_deadline(struct timer *timer)
     worker->cancelled = true;
     if (worker->phase == PHASE_CLOSING) {
         log_print(CASGI_LOG_ERROR, "The application's shutdown takes too long and is cancelled");
+        worker->asked = (struct asked){ 0, 0 }; /* all are asked again */
         if (worker->lifespan) {
             lifespan_cancel(worker->lifespan);
         }
@@ -147,19 +148,36 @@ void worker_stop(struct worker *worker)
 
 /* ---- closing ---- */
 
-static void cancel_background(struct task *task, void *arg)
+/* Asks tasks to end: each once, since one that has taken its cancellation back is cleaning up. */
+struct round {
+    const struct asked *before;
+    struct asked now;
+    bool all; /* not only those in the background */
+    unsigned background;
+};
+
+static void ask(struct task *task, void *arg)
 {
-    unsigned *count = arg;
-    if (task_is_background(task)) {
-        task_cancel(task, CASGI_ECANCELED);
-        ++*count;
+    struct round *round = arg;
+    bool background = task_is_background(task);
+    uint64_t serial = task_serial(task), *newest = background ? &round->now.background : &round->now.other;
+    round->background += background;
+    if (!background && !round->all) {
+        return;
     }
+    if (serial > (background ? round->before->background : round->before->other)) {
+        task_cancel(task, CASGI_ECANCELED);
+    }
+    *newest = serial > *newest ? serial : *newest;
 }
 
-static void cancel_any(struct task *task, void *arg)
+/* Returns how many are in the background. */
+static unsigned ask_tasks(struct worker *worker, bool all)
 {
-    (void)arg;
-    task_cancel(task, CASGI_ECANCELED);
+    struct round round = { .before = &worker->asked, .now = worker->asked, .all = all };
+    task_for_each(worker->loop, ask, &round);
+    worker->asked = round.now;
+    return round.background;
 }
 
 static void check_soon(struct worker *worker)
@@ -186,8 +204,7 @@ static void begin_closing(struct worker *worker)
 /* Background tasks first, and jobs that were abandoned, then the lifespan, then what that left behind. */
 static void close_application(struct worker *worker)
 {
-    unsigned background = 0;
-    task_for_each(worker->loop, cancel_background, &background);
+    unsigned background = ask_tasks(worker, false);
     if ((background || thread_abandoned(worker->loop)) && !worker->lifespan_over) {
         check_soon(worker);
     } else if (worker->lifespan && !worker->lifespan_stopping && !worker->lifespan_over) {
@@ -199,7 +216,7 @@ static void close_application(struct worker *worker)
     } else if (worker->lifespan && !worker->lifespan_over) {
         return; /* on_stopped comes back here */
     } else if (task_count(worker->loop) || thread_abandoned(worker->loop)) {
-        task_for_each(worker->loop, cancel_any, /* arg */ NULL);
+        (void)ask_tasks(worker, true);
         check_soon(worker);
     } else {
         worker->phase = PHASE_ENDED;

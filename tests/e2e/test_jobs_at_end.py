@@ -1,4 +1,5 @@
-"""What the end of a process does about jobs on threads that nobody waits for any more (casgi_to_thread_owned)."""
+"""What the end of a process does about what belongs to no request: jobs on threads that nobody waits for any more
+(casgi_to_thread_owned), tasks in the background."""
 
 import os
 import signal
@@ -63,6 +64,45 @@ static void destroy(casgi_app_t *app)
 static const casgi_app_record_t record = { "app", NULL, create, destroy, CASGI_APP_HTTP, 0, { 0 } };
 CASGI_MODULE("jobs", "0", &record);
 """
+
+
+# GET / begins a task that cleans up, waiting as it does so, when it is asked to end.
+BACKGROUND = r"""
+#include <casgi/casgi.h>
+
+static int tidy(void *arg)
+{
+    (void)arg;
+    int rc = casgi_sleep(1000000);
+    casgi_log(CASGI_LOG_INFO, "asked to end: %s", casgi_strerror(rc));
+    (void)casgi_uncancel();
+    for (int i = 0; i < 10; i++) {
+        rc = casgi_sleep(10);
+        if (rc) {
+            casgi_log(CASGI_LOG_INFO, "cut short");
+            return rc;
+        }
+    }
+    casgi_log(CASGI_LOG_INFO, "tidied up");
+    return 0;
+}
+
+static int answer(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    (void)self, (void)scope, (void)receive;
+    int rc = casgi_background(tidy, NULL, NULL, "tidy");
+    return rc ? rc : casgi_respond(send, 200, "text/plain", "begun");
+}
+CASGI_APP(answer)
+"""
+
+
+class BackgroundAtEnd(TestCase):
+    def test_a_task_is_asked_once_and_has_time_to_clean_up(self):
+        with Server(build_module(self.folder, BACKGROUND)) as server:
+            self.assertEqual(server.get()[2], b"begun")
+            self.assertEqual(server.stop(), 0)
+            self.assertIn("tidied up", server.text())
 
 
 class JobsAtEnd(TestCase):
