@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 SOURCE = os.environ.get("CASGI_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PLAIN_TOOLS = ("bash", "env", "dirname", "sed", "nproc", "mkdir", "rm", "cat", "sh")
+PLAIN_TOOLS = ("bash", "env", "dirname", "sed", "nproc", "mkdir", "rm", "cat", "sh", "xargs", "base64")
 RECORD = 'echo "$(basename "$0") $*" >>"$CALLS"\n'
 
 
@@ -142,14 +142,47 @@ class Dev(unittest.TestCase):
         self.dev("serve", CASGI_PORT="8123")
         self.assertIn("http://127.0.0.1:8123/\n", self.output)
 
+    def test_listing_the_tests_compiles_nothing(self):
+        self.assertEqual(self.dev("test", "-N"), 0, self.output)
+        self.assertEqual([call for call in self.calls("cmake") if "--build" in call], [])
+        self.assertEqual(len(self.calls("ctest")), 1)
+        self.assertEqual(self.dev("test", "-L", "unit"), 0, self.output)
+        self.assertEqual(len([call for call in self.calls("cmake") if "--build" in call]), 1)
+
+    def test_install_says_how_to_use_a_prefix_of_ones_own(self):
+        self.assertEqual(self.dev("install", PREFIX=self.root), 0, self.output)
+        self.assertIn(f"export PATH=$PATH:{self.root}/bin PKG_CONFIG_PATH={self.root}/lib/pkgconfig\n", self.output)
+
+    def fuzzer(self, name, script):
+        os.makedirs(os.path.join(self.root, "build-fuzz/tests"), exist_ok=True)
+        self.stand_in("build-fuzz/tests/fuzz_room_" + name, RECORD + script)
+
+    def test_every_fuzzer_runs_with_the_seed_given(self):
+        self.fuzzer("one", "exit 1\n")
+        self.fuzzer("two", "")
+        self.assertEqual(self.dev("fuzz", "5", "", "4711"), 1, self.output)
+        for name in ("one", "two"):
+            (call,) = self.calls("fuzz_room_" + name)
+            self.assertIn(" -seed=4711 -max_total_time=5 ", call)
+
+    def test_what_a_fuzzer_finds_ends_the_output_as_text(self):
+        self.fuzzer("one", 'printf "\\0x" >found && echo "Test unit written to found" && exit 1\n')
+        self.assertEqual(self.dev("fuzz", "5"), 1)
+        self.assertIn("base64 -d >found <<<AHg= && build-fuzz/tests/fuzz_room_one found", self.output.splitlines()[-1])
+
+    def test_fuzz_refuses_what_is_no_number(self):
+        self.assertEqual(self.dev("fuzz", "http1"), 1)
+        self.assertIn("SECONDS, NAME and SEED", self.output)
+
     def test_an_unknown_command_is_refused(self):
         self.assertEqual(self.dev("sevre"), 1)
         self.assertIn("no command 'sevre'", self.output)
 
     def test_help_lists_every_command(self):
-        self.assertEqual(self.dev("help"), 0)
-        for command in ("serve", "test", "build", "lessons", "bench", "fuzz", "lint", "install"):
-            self.assertIn(f"  {command}  ", self.output)
+        for way in (["help"], ["--help"], ["-h"], []):
+            self.assertEqual(self.dev(*way), 0)
+            for command in ("serve", "test", "build", "lessons", "bench", "fuzz", "lint", "install"):
+                self.assertRegex(self.output, f"(?m)^  {command}  ")
 
 
 if __name__ == "__main__":
