@@ -292,7 +292,8 @@ static void poll_collect(struct poll_set *set, const struct supervisor *self)
     poll_add(set, self->signals, 0);
     poll_add(set, watch_fd(self->watch), 0);
     poll_add(set, self->reload.build ? build_fd(self->reload.build) : -1, 0);
-    for (struct list *node = self->crew.members.next; node != &self->crew.members; node = node->next) {
+    /* From the newest on: of more than there is room for, those that have been leaving for longest say least. */
+    for (struct list *node = self->crew.members.prev; node != &self->crew.members; node = node->prev) {
         const struct member *member = LIST_ENTRY(node, struct member, node);
         poll_add(set, member->control, member->pid);
     }
