@@ -57,21 +57,21 @@ void answer_begin(struct exchange *ex, int status)
     priv->out.state = RESPONSE_BODY;
     ex->record.status = status;
     bool body_allowed = response_allows_body(ex, status);
+    casgi_header_t *headers = arena_alloc(&ex->arena, (1 + response_spare(ex)) * sizeof(*headers));
     priv->head = (struct response_head){
-        .status = status, .content_length = (int64_t)text.len, .body_allowed = body_allowed, .close = true
+        .status = status,
+        .headers = headers,
+        .header_count = 1,
+        .lines = CASGI_STR("content-type: text/plain; charset=utf-8\r\n"),
+        .content_length = (int64_t)text.len,
+        .body_allowed = body_allowed,
+        .close = true,
     };
     priv->answer = body_allowed ? text : (casgi_str_t){ NULL, 0 };
     priv->answering = true;
-    casgi_header_t *headers = arena_alloc(&ex->arena, (1 + response_spare(ex)) * sizeof(*headers));
     if (headers) {
-        const struct field_facts facts = {
-            .headers = headers,
-            .count = 1,
-            .lengths = field_length_bit(type.name.len),
-            .lines = CASGI_STR("content-type: text/plain; charset=utf-8\r\n"),
-        };
         headers[0] = type;
-        response_set_fields(ex, &facts);
+        response_add_fields(ex, field_length_bit(type.name.len));
     }
     int rc = headers ? ex->driver->head(ex, &priv->head) : CASGI_ENOMEM;
     if (rc) {

@@ -129,37 +129,39 @@ static inline const char *copy_field(const casgi_header_t *from, char *at, casgi
 }
 
 /* Takes out what is framing. *out_keep: it is sent on as it is. NULL, or why it is refused. */
-static __attribute__((noinline)) const char *sort_out(const casgi_header_t *field, struct field_facts *facts,
+static __attribute__((noinline)) const char *sort_out(const casgi_header_t *field, struct response_head *head,
                                                       bool *out_keep)
 {
     enum field_kind kind = kind_of(field->name);
     *out_keep = kind == FIELD_PLAIN;
     if (kind == FIELD_CONNECTION) {
-        facts->close = facts->close || http_field_has_token(field->value, (casgi_str_t)CASGI_STR("close"));
+        head->close = head->close || http_field_has_token(field->value, (casgi_str_t)CASGI_STR("close"));
     } else if (kind == FIELD_CONTENT_LENGTH) {
-        if (facts->content_length >= 0) {
+        if (head->content_length >= 0) {
             return "there are two content-length fields";
         }
-        if (!http_field_length(field->value, &facts->content_length)) {
+        if (!http_field_length(field->value, &head->content_length)) {
             return "content-length is not a number";
         }
     }
     return NULL;
 }
 
-/* All of them, the texts to `at`. */
-static inline int copy_all(const casgi_header_t *from, size_t count, char *at, struct field_facts *facts,
-                           const char **out_why)
+/* All of them, to `first` and `text`. */
+static inline int copy_all(const casgi_header_t *from, size_t count, casgi_header_t *first, char *text,
+                           struct response_head *head, uint64_t *out_lengths, const char **out_why)
 {
-    casgi_header_t *field = facts->headers;
+    casgi_header_t *field = first;
+    char *at = text;
     uint64_t lengths = 0;
-    facts->lines.ptr = at;
+    head->content_length = -1;
+    head->close = false;
     for (size_t i = 0; i < count; i++) {
         bool keep = true;
         uint64_t length = field_length_bit(from[i].name.len);
         const char *why = copy_field(&from[i], at, field);
         if (!why && length & KNOWN_LENGTHS) {
-            why = sort_out(field, facts, &keep);
+            why = sort_out(field, head, &keep);
         }
         if (why) {
             *out_why = why;
@@ -169,25 +171,24 @@ static inline int copy_all(const casgi_header_t *from, size_t count, char *at, s
         at += keep ? from[i].name.len + from[i].value.len + LINE_EXTRA : 0;
         field += keep;
     }
-    facts->count = (size_t)(field - facts->headers);
-    facts->lengths = lengths;
-    facts->lines.len = (size_t)(at - facts->lines.ptr);
+    head->headers = first;
+    head->header_count = (size_t)(field - first);
+    head->lines = (casgi_str_t){ text, (size_t)(at - text) };
+    *out_lengths = lengths;
     return 0;
 }
 
-int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra, struct field_facts *facts,
-                const char **out_why)
+int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra, struct response_head *head,
+                uint64_t *out_lengths, const char **out_why)
 {
     size_t size = count > FIELDS_SIZE_MAX ? SIZE_MAX : text_size(from, count);
     if (size == SIZE_MAX) {
         *out_why = "the fields are larger than 1 MiB";
         return CASGI_EINVAL;
     }
-    facts->headers = arena_alloc(arena, (count + extra) * sizeof(*facts->headers) + size);
-    if (!facts->headers) {
+    casgi_header_t *fields = arena_alloc(arena, (count + extra) * sizeof(*fields) + size);
+    if (!fields) {
         return CASGI_ENOMEM;
     }
-    facts->content_length = -1;
-    facts->close = false;
-    return copy_all(from, count, (char *)(facts->headers + count + extra), facts, out_why);
+    return copy_all(from, count, fields, (char *)(fields + count + extra), head, out_lengths, out_why);
 }

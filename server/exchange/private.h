@@ -218,21 +218,12 @@ int response_start(struct exchange *ex, const casgi_http_response_start_t *start
 int response_trailers(struct exchange *ex, const casgi_http_response_trailers_t *trailers);
 int response_early_hint(struct exchange *ex, const casgi_http_response_early_hint_t *hint);
 
-/* What the application's fields say beside what is sent on. */
-struct field_facts {
-    casgi_header_t *headers; /* what is sent on */
-    size_t count;
-    int64_t content_length; /* -1: none */
-    bool close;             /* connection: close */
-    uint64_t lengths;       /* field_length_bit of each name */
-    casgi_str_t lines;      /* what is sent on, as it lies in memory: "name: value\r\n" for each */
-};
-
 /* false: HEAD, 204, 304. */
 bool response_allows_body(const struct exchange *ex, int status);
 
-/* Sets the head's fields: these and the server's own, for which there is room behind them (response_spare). */
-void response_set_fields(struct exchange *ex, const struct field_facts *facts);
+/* Adds the server's own fields to the head's, behind which there is room for them (response_spare). `lengths`:
+ * field_length_bit of each name. */
+void response_add_fields(struct exchange *ex, uint64_t lengths);
 size_t response_spare(const struct exchange *ex);
 uint64_t response_default_lengths(const struct exchange_host *host);
 
@@ -242,10 +233,18 @@ static inline uint64_t field_length_bit(size_t length)
     return UINT64_C(1) << (length & 63);
 }
 
-/* Copies the application's fields, checked and in lower case, into the arena, with room for `extra` more behind them;
- * those of connection and framing are left out and told in *facts. 0; CASGI_EINVAL, with *out_why; CASGI_ENOMEM. */
-int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra, struct field_facts *facts,
-                const char **out_why);
+/* Copies the application's fields, checked and in lower case, into the arena, with room for `extra` more behind them.
+ * Sets of *head: headers, header_count, lines; and, from fields of connection and framing, which are left out,
+ * content_length and close. *out_lengths: field_length_bit of each name. 0; CASGI_EINVAL, with *out_why; CASGI_ENOMEM.
+ */
+int fields_copy(struct arena *arena, const casgi_header_t *from, size_t count, size_t extra, struct response_head *head,
+                uint64_t *out_lengths, const char **out_why);
+
+/* The array that fields_copy has made for it. */
+static inline casgi_header_t *head_own_fields(const struct response_head *head)
+{
+    return (casgi_header_t *)(uintptr_t)head->headers;
+}
 
 /* ---- file.c ---- */
 

@@ -77,29 +77,28 @@ static size_t merge_defaults(const struct exchange_host *host, casgi_header_t *h
 }
 
 /* For a driver that adds none, or an application that has set one of them. */
-static __attribute__((noinline)) void set_merged(struct exchange *ex, const struct field_facts *facts)
+static __attribute__((noinline)) void merge_fields(struct exchange *ex)
 {
     struct response_head *head = &ex->priv->head;
-    head->headers = facts->headers;
-    head->header_count = merge_defaults(ex->host, facts->headers, facts->count);
-    head->lines = head->header_count == facts->count ? facts->lines : (casgi_str_t){ NULL, 0 };
+    size_t count = merge_defaults(ex->host, head_own_fields(head), head->header_count);
+    if (count > head->header_count) {
+        head->header_count = count;
+        head->lines = (casgi_str_t){ NULL, 0 };
+    }
     head->add_defaults = false;
     head->add_date = false;
 }
 
-void response_set_fields(struct exchange *ex, const struct field_facts *facts)
+void response_add_fields(struct exchange *ex, uint64_t lengths)
 {
     struct response_head *head = &ex->priv->head;
     const struct exchange_host *host = ex->host;
-    bool ready = ex->driver->adds_defaults && (!(facts->lengths & host->pools->default_lengths) ||
-                                               defaults_stand(host, facts->headers, facts->count));
+    bool ready = ex->driver->adds_defaults &&
+                 (!(lengths & host->pools->default_lengths) || defaults_stand(host, head->headers, head->header_count));
     if (__builtin_expect(!ready, false)) {
-        set_merged(ex, facts);
+        merge_fields(ex);
         return;
     }
-    head->headers = facts->headers;
-    head->header_count = facts->count;
-    head->lines = facts->lines;
     head->add_defaults = host->default_header_count;
     head->add_date = host->date_header;
 }
@@ -127,7 +126,8 @@ static bool sends_trailers(const struct exchange *ex, const struct response_head
 int response_start(struct exchange *ex, const casgi_http_response_start_t *start)
 {
     struct outbound *out = &ex->priv->out;
-    struct field_facts facts;
+    struct response_head *head = &ex->priv->head;
+    uint64_t lengths;
     const char *why = NULL;
     if (out->state != RESPONSE_IDLE) {
         return refuse(ex, CASGI_EPROTO, "http.response.start was already sent");
@@ -135,16 +135,14 @@ int response_start(struct exchange *ex, const casgi_http_response_start_t *start
     if (start->status < 200 || start->status > 599) {
         return refuse(ex, CASGI_EINVAL, "the status is not between 200 and 599");
     }
-    int rc = fields_copy(&ex->arena, start->headers, start->header_count, response_spare(ex), &facts, &why);
+    int rc = fields_copy(&ex->arena, start->headers, start->header_count, response_spare(ex), head, &lengths, &why);
     if (rc) {
         return refuse(ex, rc, why);
     }
-    response_set_fields(ex, &facts);
-    struct response_head *head = &ex->priv->head;
+    response_add_fields(ex, lengths);
     head->status = start->status;
-    head->content_length = start->status == 204 ? -1 : facts.content_length;
+    head->content_length = start->status == 204 ? -1 : head->content_length;
     head->body_allowed = response_allows_body(ex, start->status);
-    head->close = facts.close;
     head->has_trailers = start->trailers && sends_trailers(ex, head);
     out->announced = start->trailers;
     out->state = RESPONSE_STARTED;
@@ -204,20 +202,22 @@ static bool may_trail(casgi_str_t name)
 /* Adds the event's fields, copied, to those of earlier ones. */
 static int gather_trailers(struct exchange *ex, const casgi_http_response_trailers_t *trailers)
 {
-    struct field_facts facts;
+    struct response_head head;
+    uint64_t lengths;
     const char *why = NULL;
-    int rc = fields_copy(&ex->arena, trailers->headers, trailers->header_count, ex->priv->trailer_count, &facts, &why);
+    int rc = fields_copy(&ex->arena, trailers->headers, trailers->header_count, ex->priv->trailer_count, &head,
+                         &lengths, &why);
     if (rc) {
         return refuse(ex, rc, why);
     }
-    casgi_header_t *headers = facts.headers;
-    size_t count = facts.count;
+    casgi_header_t *headers = head_own_fields(&head);
+    size_t count = head.header_count;
     for (size_t i = 0; i < count; i++) {
         if (!may_trail(headers[i].name)) {
             return refuse(ex, CASGI_EINVAL, "a field that may not be a trailer");
         }
     }
-    if (facts.content_length >= 0) {
+    if (head.content_length >= 0) {
         return refuse(ex, CASGI_EINVAL, "a field that may not be a trailer");
     }
     if (ex->priv->trailer_count) {
