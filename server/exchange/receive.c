@@ -6,12 +6,12 @@ enum { UNHEEDED = 1 << 16 };
 
 static void give_disconnect(casgi_event_t *out_event)
 {
-    *out_event = (casgi_event_t)CASGI_EVENT_INIT(CASGI_HTTP_DISCONNECT);
+    casgi_event_init(out_event, CASGI_HTTP_DISCONNECT);
 }
 
 static void give_body(struct inbound *in, casgi_str_t body, casgi_event_t *out_event)
 {
-    *out_event = (casgi_event_t)CASGI_EVENT_INIT(CASGI_HTTP_REQUEST);
+    casgi_event_init(out_event, CASGI_HTTP_REQUEST);
     in->last_given = in->state == INBOUND_COMPLETE && !in->buffered;
     out_event->http_request.body = body;
     out_event->http_request.more_body = !in->last_given;
