@@ -1,20 +1,43 @@
 #include "base/httpchars.h"
 
 enum {
-    V = HTTP_FIELD | HTTP_VISIBLE, /* visible, nothing more */
+    V = HTTP_FIELD | HTTP_VISIBLE | HTTP_TARGET, /* visible, nothing more */
+    N = HTTP_FIELD | HTTP_VISIBLE | HTTP_TCHAR,  /* "#" */
     T = V | HTTP_TCHAR,
     I = V | HTTP_ID,
     A = V | HTTP_TCHAR | HTTP_ID,
 };
 
 const unsigned char http_chars[256] = {
-    ['\t'] = HTTP_FIELD, [' '] = HTTP_FIELD, ['!'] = T,         ['"'] = V,
-    ['#' ... '\''] = T,  ['(' ... ')'] = V,  ['*'] = T,         ['+'] = A,
-    [','] = V,           ['-' ... '.'] = A,  ['/'] = I,         ['0' ... '9'] = A,
-    [':'] = I,           [';' ... '<'] = V,  ['='] = I,         ['>' ... '?'] = V,
-    ['@'] = I,           ['A' ... 'Z'] = A,  ['[' ... ']'] = V, ['^'] = T,
-    ['_'] = A,           ['`'] = T,          ['a' ... 'z'] = A, ['{'] = V,
-    ['|'] = T,           ['}'] = V,          ['~'] = T,         [0x80 ... 0xff] = HTTP_FIELD,
+    ['\t'] = HTTP_FIELD,
+    [' '] = HTTP_FIELD,
+    ['!'] = T,
+    ['"'] = V,
+    ['#'] = N,
+    ['$' ... '\''] = T,
+    ['(' ... ')'] = V,
+    ['*'] = T,
+    ['+'] = A,
+    [','] = V,
+    ['-' ... '.'] = A,
+    ['/'] = I,
+    ['0' ... '9'] = A,
+    [':'] = I,
+    [';' ... '<'] = V,
+    ['='] = I,
+    ['>' ... '?'] = V,
+    ['@'] = I,
+    ['A' ... 'Z'] = A,
+    ['[' ... ']'] = V,
+    ['^'] = T,
+    ['_'] = A,
+    ['`'] = T,
+    ['a' ... 'z'] = A,
+    ['{'] = V,
+    ['|'] = T,
+    ['}'] = V,
+    ['~'] = T,
+    [0x80 ... 0xff] = HTTP_FIELD,
 };
 
 const unsigned char http_token_lower[256] = {

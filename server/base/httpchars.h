@@ -6,8 +6,9 @@
 enum http_char {
     HTTP_TCHAR = 1,   /* of a token: method, field name */
     HTTP_FIELD = 2,   /* of a field value: visible, space, tab, and bytes above 127 */
-    HTTP_VISIBLE = 4, /* 0x21 to 0x7e: of a request target */
+    HTTP_VISIBLE = 4, /* 0x21 to 0x7e */
     HTTP_ID = 8,      /* letters, digits, "-_.:+/=@": of a request id taken from a client */
+    HTTP_TARGET = 16, /* visible but "#": of a request target */
 };
 
 extern const unsigned char http_chars[256]; /* enum http_char, or-ed */

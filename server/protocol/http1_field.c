@@ -86,11 +86,16 @@ static const char *behind_literal(const char *at)
 /* Digits, up to what a port may be. NULL: it is larger. */
 static const char *behind_port(const char *at)
 {
-    unsigned port = 0;
-    for (; host_chars[(unsigned char)*at] & DIGIT && port <= UINT16_MAX; at++) {
-        port = port * 10 + (unsigned)(*at - '0');
+    static const char most[] = "65535";
+    const size_t size = sizeof most - 1;
+    const char *begin = at;
+    while (host_chars[(unsigned char)*at] & DIGIT) {
+        at++;
     }
-    return port <= UINT16_MAX ? at : NULL;
+    while ((size_t)(at - begin) > size && *begin == '0') {
+        begin++;
+    }
+    return (size_t)(at - begin) < size || ((size_t)(at - begin) == size && memcmp(begin, most, size) <= 0) ? at : NULL;
 }
 
 bool http1_field_host(casgi_str_t value)

@@ -92,7 +92,7 @@ static int parse_request_line(struct head_parser *head, char **out_fields)
     }
     char *method_end = at++;
     head->target.ptr = at;
-    while (http_char_is(*at, HTTP_VISIBLE) && *at != '#') {
+    while (http_char_is(*at, HTTP_TARGET)) {
         at++;
     }
     head->target.len = (size_t)(at - head->target.ptr);
@@ -260,31 +260,47 @@ static int take_field(struct head_parser *head, casgi_header_t *field)
     }
 }
 
-/* The letters of eight bytes, all of a token. */
-static inline void lower_eight(char *at)
+/* Up to eight bytes of a token, or NULs. */
+static inline uint64_t lower_word(uint64_t bytes)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t bytes;
-    memcpy(&bytes, at, sizeof bytes);
     uint64_t low = bytes & ones * 0x7f;
     uint64_t capital = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ~bytes & ones * 0x80;
-    bytes |= capital >> 2;
+    return bytes | capital >> 2;
+}
+
+static inline void lower_eight(char *at)
+{
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    bytes = lower_word(bytes);
     memcpy(at, &bytes, sizeof bytes);
 }
 
-/* A long name's last piece overlaps the one before it: what is lower stays so. */
+static inline void lower_four(char *at)
+{
+    uint32_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    bytes = (uint32_t)lower_word(bytes);
+    memcpy(at, &bytes, sizeof bytes);
+}
+
+/* A name's last piece overlaps the one before it: what is lower stays so. */
 static inline void lower_name(char *name, size_t size)
 {
-    if (size < 8) {
+    if (size >= 8) {
+        for (size_t i = 0; i < size - 8; i += 8) {
+            lower_eight(name + i);
+        }
+        lower_eight(name + size - 8);
+    } else if (size >= 4) {
+        lower_four(name);
+        lower_four(name + size - 4);
+    } else {
         for (char *c = name; c < name + size; c++) {
             *c = (char)http_token_lower[(unsigned char)*c];
         }
-        return;
     }
-    for (size_t i = 0; i < size - 8; i += 8) {
-        lower_eight(name + i);
-    }
-    lower_eight(name + size - 8);
 }
 
 /* Lowers the name, trims and terminates both. Nothing but one colon, blanks and one CRLF may lie between the spans

@@ -77,6 +77,7 @@ static void test_httpchars__the_table_agrees_with_the_rfc_for_every_byte(void **
         bool visible = c > 0x20 && c < 0x7f;
         assert_int_equal(http_char_is((char)c, HTTP_TCHAR), is_tchar(c));
         assert_int_equal(http_char_is((char)c, HTTP_VISIBLE), visible);
+        assert_int_equal(http_char_is((char)c, HTTP_TARGET), visible && c != '#');
         assert_int_equal(http_char_is((char)c, HTTP_FIELD), visible || c == ' ' || c == '\t' || c >= 0x80);
         bool lower = c >= 'A' && c <= 'Z';
         assert_int_equal(http_token_lower[c], is_tchar(c) ? (lower ? c + 32 : c) : 0);
