@@ -30,19 +30,19 @@ static struct {
     sem_t go;
 } readings;
 
-int X509_STORE_load_file(X509_STORE *store, const char *path)
+int X509_STORE_load_file(X509_STORE *ctx, const char *file)
 {
     int (*real)(X509_STORE *, const char *);
     void *address = dlsym(RTLD_NEXT, "X509_STORE_load_file");
     memcpy(&real, &address, sizeof(real));
-    (void)snprintf(readings.path, sizeof(readings.path), "%s", path);
+    (void)snprintf(readings.path, sizeof(readings.path), "%s", file);
     readings.thread = gettid();
     readings.count++;
     readings.begun = true;
     if (readings.held) {
         sem_wait(&readings.go);
     }
-    return real(store, path);
+    return real(ctx, file);
 }
 
 /* ---- a server: every request gets "hello", but /away gets a redirection ---- */
@@ -66,11 +66,10 @@ static int answer(const char *request, char *response, size_t size)
 static void serve_tls(int fd, void *arg)
 {
     char request[4096], response[256];
-    int n;
     SSL *ssl = SSL_new(arg);
     SSL_set_fd(ssl, fd);
     if (SSL_accept(ssl) == 1) {
-        while ((n = SSL_read(ssl, request, sizeof(request))) > 0) {
+        while (SSL_read(ssl, request, sizeof(request)) > 0) {
             SSL_write(ssl, response, answer(request, response, sizeof(response)));
         }
     }
