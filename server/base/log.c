@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PREFIX_MAX = 64, ID_MAX = 128, DRAIN_MS = 500 };
+enum { PREFIX_MAX = 64, ID_MAX = 129, DRAIN_MS = 500 }; /* an id has at most 128 bytes */
 
 struct level_name {
     const char *json;

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { REQUEST_ID_MAX = 64 };
+enum { REQUEST_ID_MAX = 129 }; /* as long as one of a client may be, and its NUL */
 
 /* Of an owned job. */
 enum job_fate { FATE_OPEN, FATE_FINISHED, FATE_ABANDONED };

@@ -16,6 +16,27 @@ REQUESTS = 1500  # with --log-level trace about 1 MiB of log: more than a pipe a
 ACCESS = re.compile(r'INFO:     127\.0\.0\.1:\d+ - "GET /x\?y=%20 HTTP/1\.1" 200 OK 13B \d+\.\dms \[[^]]+\]$')
 
 
+SPEAKS = """
+#include <casgi/casgi.h>
+
+static int speak(void *arg)
+{
+    casgi_log(CASGI_LOG_INFO, "on a %s", (const char *)arg);
+    return 0;
+}
+
+static int answer(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    (void)self, (void)scope, (void)receive;
+    speak("task");
+    int rc = casgi_to_thread(speak, "thread");
+    rc = rc ? rc : casgi_to_thread_owned(speak, "thread that owns", NULL, NULL);
+    return rc ? rc : casgi_respond(send, 200, "text/plain", "spoken");
+}
+CASGI_APP(answer)
+"""
+
+
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
         super().__init__("localhost", timeout=support.PATIENCE)
@@ -51,6 +72,13 @@ class Lines(support.TestCase):
                          {key: entry[key] for key in entry if key not in ("time", "client", "duration_ms")})
         self.assertRegex(entry["client"], r"^127\.0\.0\.1:\d+$")
         self.assertGreaterEqual(entry["duration_ms"], 0)
+
+    def test_what_an_application_logs_has_the_request_id_on_every_thread(self):
+        longest = "i" * 128 # that is taken from a client
+        with support.Server(support.build_module(self.folder, SPEAKS)) as server:
+            self.assertEqual(server.get("/", {"X-Request-ID": longest})[0], 200)
+            for where in ("task", "thread", "thread that owns"):
+                server.wait_log(rf"INFO: +\[{longest}\] on a {where}$")
 
     def test_every_json_line_is_an_object(self):
         with support.Server(support.example("hello"), "--log-format", "json", "--log-level", "trace") as server:
