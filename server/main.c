@@ -187,6 +187,17 @@ static void set_up_log(const struct config *config)
     log_setup(&options);
 }
 
+/* What follows --stack-of or its "="; "": nothing does; NULL: it was not given. */
+static const char *stack_of_argument(int argc, char **argv)
+{
+    size_t length = strlen(STACK_OF_OPTION);
+    if (argc < 2 || strncmp(argv[1], STACK_OF_OPTION, length) != 0) {
+        return NULL;
+    }
+    const char *rest = argv[1] + length;
+    return *rest == '=' ? rest + 1 : *rest ? NULL : argc == 3 ? argv[2] : "";
+}
+
 int main(int argc, char **argv)
 {
     const struct log_options plain = { .level = CASGI_LOG_INFO, .colors = -1 };
@@ -195,8 +206,9 @@ int main(int argc, char **argv)
     casgi_error_t error;
     log_setup(&plain);
     (void)signal(SIGCHLD, SIG_DFL); /* ignored by who started us, no child's end would be known */
-    if (argc > 1 && strcmp(argv[1], STACK_OF_OPTION) == 0) { /* not an option of the table: nothing is served */
-        return stack_of_run(argc == 3 ? argv[2] : "");
+    const char *of = stack_of_argument(argc, argv);
+    if (of) { /* not an option of the table: nothing is served */
+        return stack_of_run(of);
     }
     origin.environment = copy_environment();
     if (!origin.environment || config_parse(&config, argc, argv, &error)) {

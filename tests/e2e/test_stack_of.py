@@ -46,8 +46,9 @@ class StackOf(support.TestCase):
 
     def test_what_is_no_process_is_told(self):
         for word in ("", "x", "12x", "12:", "0", "-1"):
-            code, text = run("--stack-of", word)
-            self.assertEqual((code, "needs the number of a process" in text), (2, True), (word, text))
+            for arguments in (("--stack-of", word), ("--stack-of=" + word,)):
+                code, text = run(*arguments)
+                self.assertEqual((code, "needs the number of a process" in text), (2, True), (arguments, text))
         self.assertEqual(run("--stack-of")[0], 2)
 
     def test_a_process_that_does_not_exist_is_told(self):
