@@ -85,8 +85,15 @@ static int make_headers(struct worker *worker)
 static void say_what_is_loaded(const struct worker *worker, const struct module *module)
 {
     const casgi_module_t *record = module_record(module);
-    log_print(CASGI_LOG_INFO, "Loaded %s %s (app \"%s\") from %s", record->name, record->version ? record->version : "",
-              worker->options->app_name ? worker->options->app_name : "app", module_shown(module));
+    casgi_error_t error;
+    const casgi_app_record_t *chosen = module_find_app(module, worker->options->app_name, &error);
+    const char *app = chosen ? chosen->name : "";
+    if (strcmp(record->version, "0") == 0) { /* CASGI_APP's: its author named neither module nor version */
+        log_print(CASGI_LOG_INFO, "Loaded %s: application \"%s\"", module_shown(module), app);
+    } else {
+        log_print(CASGI_LOG_INFO, "Loaded %s: %s %s, application \"%s\"", module_shown(module), record->name,
+                  record->version, app);
+    }
 }
 
 static int load(struct worker *worker, casgi_error_t *error)

@@ -132,6 +132,13 @@ class Loaded(Case):
         with Server(path) as server:
             self.assertEqual(server.get()[2], b"admin")
 
+    def test_the_log_names_the_application_that_was_chosen(self):
+        path = self.module(handler("only") + 'CASGI_MODULE("m", "2.1", &record_only);')
+        with Server(path) as server:
+            server.wait_log(r"INFO: +Loaded .*app\.so: m 2\.1, application \"only\"$")
+        with Server(example("hello")) as server: # neither module nor version is named
+            server.wait_log(r"INFO: +Loaded .*hello\.so: application \"app\"$")
+
     def test_a_path_is_relative_to_the_current_directory(self):
         self.module(handler("app") + 'CASGI_MODULE("m", "1", &record_app);', "mine")
         for word in ("mine.so", "./mine.so", os.path.join("..", os.path.basename(self.folder), "mine.so")):
