@@ -96,16 +96,16 @@ static void take_fds(struct msghdr *msg, struct control_message *out)
     }
 }
 
-/* What came is a whole message, or its descriptors are closed. */
+/* Whether what came is a whole message; if it is none of ours, its descriptors are closed. */
 static int check_message(struct control_message *message, const struct msghdr *msg, size_t size)
 {
     int rc = 0;
-    if (msg->msg_flags & MSG_CTRUNC) {
-        rc = CASGI_ETOOBIG;
-    } else if (size < sizeof(struct header) || (msg->msg_flags & MSG_TRUNC)) {
+    if (size < sizeof(struct header) || (msg->msg_flags & MSG_TRUNC)) {
         rc = CASGI_EPROTO;
+    } else if (msg->msg_flags & MSG_CTRUNC) {
+        rc = CASGI_ETOOBIG;
     }
-    if (rc) {
+    if (rc == CASGI_EPROTO) {
         control_message_close(message);
     }
     return rc;
@@ -129,7 +129,7 @@ int control_recv(int fd, struct control_message *out, char buffer[CONTROL_TEXT_M
     out->fd_count = 0;
     take_fds(&msg, out);
     int rc = check_message(out, &msg, (size_t)size);
-    if (rc) {
+    if (rc == CASGI_EPROTO) {
         return rc;
     }
     size_t text_size = (size_t)size - sizeof(header);
@@ -137,7 +137,7 @@ int control_recv(int fd, struct control_message *out, char buffer[CONTROL_TEXT_M
     out->type = header.type;
     out->value = header.value;
     out->text = (casgi_str_t){ buffer, text_size };
-    return 0;
+    return rc;
 }
 
 void control_message_close(struct control_message *message)

@@ -51,7 +51,7 @@ int control_send_text(int fd, enum control_type type, uint32_t value, const char
 
 /* Receives one message. Its descriptors are the caller's (close-on-exec); its text is in `buffer`, NUL-terminated.
  * CASGI_EAGAIN: none there; CASGI_ECLOSED: the other side is gone; CASGI_EPROTO: not one of ours. CASGI_ETOOBIG:
- * descriptors were lost, since this process may not open more; the others were closed. */
+ * a message of which descriptors were lost, since this process may not open more; what came is in *out as for 0. */
 int control_recv(int fd, struct control_message *out, char buffer[CONTROL_TEXT_MAX + 1])
     __attribute__((warn_unused_result));
 

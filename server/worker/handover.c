@@ -217,15 +217,16 @@ static void on_adoption(void *data, int events)
     char text[CONTROL_TEXT_MAX + 1];
     int rc;
     (void)events;
-    while ((rc = control_recv(watcher_fd(adoption->watcher), &message, text)) == 0) {
+    while ((rc = control_recv(watcher_fd(adoption->watcher), &message, text)) == 0 || rc == CASGI_ETOOBIG) {
+        if (rc) {
+            log_print(CASGI_LOG_ERROR, "Idle connections were lost: no more descriptors may be open (see ulimit -n)");
+        }
         if (message.type == CONTROL_CONNECTIONS && adoption->worker->phase <= PHASE_DRAINING) {
             adopt_all(adoption->worker, &message);
         }
         control_message_close(&message);
     }
-    if (rc == CASGI_ETOOBIG) {
-        log_print(CASGI_LOG_ERROR, "Idle connections were lost: no more descriptors may be open (see ulimit -n)");
-    } else if (rc != CASGI_EAGAIN) {
+    if (rc != CASGI_EAGAIN) {
         watcher_close(adoption->watcher);
         adoption->watcher = NULL;
     }

@@ -9,6 +9,7 @@
 #include "worker/watcher.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ struct orders {
     struct worker *worker;
     struct watcher *watcher; /* NULL: the supervisor is gone */
     struct adoption *adoptions;
+    int spare; /* a descriptor kept for the channel of a DRAIN, lest clients have taken all; -1: none */
 };
 
 /* ---- the first message ---- */
@@ -51,6 +53,9 @@ int orders_first(struct worker_options *options, char text[CONTROL_TEXT_MAX + 1]
     struct control_message message;
     int rc = wait_message(options->control, &message, text);
     if (rc) {
+        if (rc == CASGI_ETOOBIG) {
+            control_message_close(&message);
+        }
         return rc;
     }
     if (message.type == CONTROL_START) {
@@ -105,18 +110,44 @@ static void follow(struct orders *orders, struct control_message *message)
     }
 }
 
-static void on_order(void *data, int events)
+static void give_spare(struct orders *orders)
 {
-    struct orders *orders = data;
+    if (orders->spare >= 0) {
+        close(orders->spare);
+    }
+    orders->spare = -1;
+}
+
+static void keep_spare(struct orders *orders)
+{
+    orders->spare = orders->watcher ? fcntl(watcher_fd(orders->watcher), F_DUPFD_CLOEXEC, 0) : -1;
+}
+
+/* An order whose channel was lost is followed without: what is idle is closed then, not handed over. */
+static int follow_all(struct orders *orders)
+{
     struct control_message message;
     char text[CONTROL_TEXT_MAX + 1];
     int rc = 0;
-    (void)events;
-    while (orders->watcher && (rc = control_recv(watcher_fd(orders->watcher), &message, text)) == 0) {
-        follow(orders, &message);
-        control_message_close(&message);
+    while (orders->watcher && (rc == 0 || rc == CASGI_ETOOBIG)) {
+        rc = control_recv(watcher_fd(orders->watcher), &message, text);
+        if (rc == 0 || rc == CASGI_ETOOBIG) {
+            follow(orders, &message);
+            control_message_close(&message);
+        }
     }
+    return rc;
+}
+
+static void on_order(void *data, int events)
+{
+    struct orders *orders = data;
+    (void)events;
+    give_spare(orders);
+    int rc = follow_all(orders);
+    keep_spare(orders);
     if (rc == CASGI_ECLOSED) {
+        give_spare(orders);
         watcher_close(orders->watcher);
         orders->watcher = NULL;
         if (orders->worker->phase < PHASE_DRAINING) {
@@ -133,6 +164,7 @@ int orders_new(struct worker *worker, struct orders **out)
         return CASGI_ENOMEM;
     }
     orders->worker = worker;
+    orders->spare = -1;
     int rc = watcher_open(worker->loop, worker->options->control, on_order, orders, &orders->watcher);
     if (!rc) {
         rc = watcher_want(orders->watcher, WATCHER_READ);
@@ -141,6 +173,7 @@ int orders_new(struct worker *worker, struct orders **out)
         orders_free(orders);
         return rc;
     }
+    keep_spare(orders);
     *out = orders;
     return 0;
 }
@@ -153,6 +186,7 @@ bool orders_adopting(const struct orders *orders)
 void orders_free(struct orders *orders)
 {
     if (orders) {
+        give_spare(orders);
         adoption_free(orders->adoptions);
         watcher_close(orders->watcher);
         free(orders);

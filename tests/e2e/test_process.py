@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import resource
 import select
 import signal
 import socket
@@ -478,10 +479,7 @@ class Limits(Case):
         return sock.recv(65536)
 
     def test_no_more_descriptors_is_said_once_and_survived(self):
-        def limit():
-            import resource
-            resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
-        with LimitedServer(HELLO, limit) as server:
+        with LimitedServer(limit_to_40, HELLO) as server:
             held = []
             try:
                 for _ in range(60):
@@ -500,10 +498,30 @@ class Limits(Case):
             self.assertEqual(server.get()[2], b"Hello, World!")
 
 
+    def test_a_reload_needs_no_free_descriptor_in_the_old_worker(self):
+        with LimitedServer(limit_to_40, HELLO, "--reload") as server:
+            held = [server.connect() for _ in range(60)]
+            try:
+                server.wait_log("No connection can be accepted")
+                self.assertIn(b"Hello", self.ask(held[0]))
+                server.process.send_signal(signal.SIGHUP)
+                server.wait_log("Reloaded in .* is served by the worker")
+            finally:
+                for sock in held:
+                    sock.close()
+            self.assertEqual(server.get()[2], b"Hello, World!")
+            self.assertEqual(server.stop(), 0)
+            self.assertNotIn("is killed", server.text())
+
+
+def limit_to_40():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+
 class LimitedServer(Server):
     """A server with fewer descriptors."""
 
-    def __init__(self, app, limit):
+    def __init__(self, limit, *arguments):
         self.limit = limit
         popen = subprocess.Popen
 
@@ -511,7 +529,7 @@ class LimitedServer(Server):
             return popen(*arguments, preexec_fn=self.limit, **named)
         subprocess.Popen = limited
         try:
-            super().__init__(app)
+            super().__init__(*arguments)
         finally:
             subprocess.Popen = popen
 

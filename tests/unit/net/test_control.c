@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -109,6 +110,28 @@ static void test_control__as_many_descriptors_as_promised_fit(void **state)
     assert_int_equal(got.fd_count, CONTROL_FD_MAX);
 }
 
+/* As if clients had taken them all. */
+static void test_control__a_message_whose_descriptors_are_lost_is_still_told(void **state)
+{
+    struct rlimit before, none;
+    const struct control_message message = {
+        .type = CONTROL_DRAIN, .value = 7, .fds = { ends[0] }, .fd_count = 1, .text = CASGI_STR("words")
+    };
+    (void)state;
+    assert_int_equal(control_send(ends[0], &message), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int rc = control_recv(ends[1], &got, text);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(rc, CASGI_ETOOBIG);
+    assert_int_equal(got.type, CONTROL_DRAIN);
+    assert_int_equal(got.value, 7);
+    assert_string_equal(got.text.ptr, "words");
+    assert_int_equal(got.fd_count, 0);
+}
+
 static void test_control__long_text_is_cut(void **state)
 {
     static char longer[CONTROL_TEXT_MAX + 100];
@@ -188,6 +211,7 @@ int main(void)
         TEST(test_control__descriptors_arrive_and_work),
         TEST(test_control__unread_bytes_travel_with_a_socket),
         TEST(test_control__as_many_descriptors_as_promised_fit),
+        TEST(test_control__a_message_whose_descriptors_are_lost_is_still_told),
         TEST(test_control__long_text_is_cut),
         TEST(test_control__nothing_there_is_said),
         TEST(test_control__a_full_channel_is_said_and_room_follows),
