@@ -4,13 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-/* Boost.Context's C entry points (boost/context/detail/fcontext.hpp declares them for C++). */
-struct transfer {
-    void *context; /* of who switched here */
-    void *data;
-};
-extern struct transfer jump_fcontext(void *to, void *data);
-extern void *make_fcontext(void *top, size_t size, void (*fn)(struct transfer));
+extern void *make_fcontext(void *top, size_t size, void (*fn)(struct coroutine_transfer));
 
 /* Weak: there in a program built with the sanitizer, NULL elsewhere. */
 #define WEAK __attribute__((weak))
@@ -21,7 +15,7 @@ WEAK void *__tsan_create_fiber(unsigned flags);
 WEAK void __tsan_destroy_fiber(void *fiber);
 WEAK void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 
-static bool observed; /* by a sanitizer or a C++ runtime: the plain switch pays one test for all of them */
+bool coroutine_observed;
 static bool has_asan;
 static bool has_tsan;
 static struct coroutine_cxx *(*cxx_globals[COROUTINE_CXX_MAX])(void);
@@ -52,7 +46,7 @@ void coroutine_find_cxx(void *handle)
     if (cxx_count < COROUTINE_CXX_MAX) {
         pin_library(symbol);
         cxx_globals[cxx_count++] = globals;
-        observed = true;
+        coroutine_observed = true;
     }
 }
 
@@ -60,7 +54,7 @@ static void look_around(void)
 {
     has_asan = __sanitizer_start_switch_fiber && __sanitizer_finish_switch_fiber;
     has_tsan = __tsan_create_fiber && __tsan_switch_to_fiber && __tsan_get_current_fiber;
-    observed = has_asan || has_tsan || cxx_count;
+    coroutine_observed = has_asan || has_tsan || cxx_count;
     coroutine_find_cxx(NULL /* the program */);
 }
 
@@ -96,7 +90,7 @@ static void tell_departure(struct coroutine *from, struct coroutine *to, bool la
 }
 
 /* On `self`'s stack again (or for the first time): where the other was left is known only now. */
-static inline void arrive(struct coroutine *self, struct transfer transfer)
+static inline void arrive(struct coroutine *self, struct coroutine_transfer transfer)
 {
     struct coroutine *from = transfer.data;
     from->context = transfer.context;
@@ -111,7 +105,7 @@ static inline void arrive(struct coroutine *self, struct transfer transfer)
     }
 }
 
-static void enter(struct transfer transfer)
+static void enter(struct coroutine_transfer transfer)
 {
     struct coroutine *from = transfer.data;
     struct coroutine *self = from->peer;
@@ -140,11 +134,9 @@ void coroutine_release(struct coroutine *self)
     }
 }
 
-void coroutine_switch(struct coroutine *from, struct coroutine *to)
+void coroutine_switch_observed(struct coroutine *from, struct coroutine *to)
 {
-    if (__builtin_expect(observed, false)) {
-        tell_departure(from, to, false);
-    }
+    tell_departure(from, to, false);
     from->peer = to;
     arrive(from, jump_fcontext(to->context, from));
 }
@@ -156,7 +148,7 @@ bool coroutine_can_rest(void)
 
 void coroutine_rest(struct coroutine *from, struct coroutine *to)
 {
-    if (__builtin_expect(observed, false)) {
+    if (__builtin_expect(coroutine_observed, false)) {
         tell_departure(from, to, !coroutine_can_rest());
         memset(from->cxx, 0, sizeof(from->cxx));
     }

@@ -44,8 +44,28 @@ bool coroutine_can_rest(void);
 /* After its last coroutine_rest, before its stack is used otherwise. */
 void coroutine_release(struct coroutine *self);
 
-/* Goes on in `to`; returns when somebody switches back. */
-void coroutine_switch(struct coroutine *from, struct coroutine *to);
+/* Boost.Context's (boost/context/detail/fcontext.hpp declares it for C++). */
+struct coroutine_transfer {
+    void *context; /* of who switched here */
+    void *data;
+};
+extern struct coroutine_transfer jump_fcontext(void *to, void *data);
+
+extern bool coroutine_observed; /* by a sanitizer or a C++ runtime: the plain switch pays one test for all of them */
+void coroutine_switch_observed(struct coroutine *from, struct coroutine *to);
+
+/* Goes on in `to`; returns when somebody switches back. Inline, as the processor foretells the returns behind a switch
+ * wrongly: the fewer, the better. */
+static inline void coroutine_switch(struct coroutine *from, struct coroutine *to)
+{
+    if (__builtin_expect(coroutine_observed, false)) {
+        coroutine_switch_observed(from, to);
+        return;
+    }
+    from->peer = to;
+    struct coroutine_transfer transfer = jump_fcontext(to->context, from);
+    ((struct coroutine *)transfer.data)->context = transfer.context; /* where that one was left is known only now */
+}
 
 /* The same when `from` is done with what it had to do; returns if it is used again. */
 void coroutine_rest(struct coroutine *from, struct coroutine *to);
