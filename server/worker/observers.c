@@ -35,14 +35,10 @@ static void say_failure(const struct exchange_record *record, const char *method
 
 /* An application that fails because of a refused event is told why in the same line; one that goes on, only if asked.
  */
-static void on_failure(struct exchange_observer *self, const struct exchange *ex)
+static __attribute__((noinline)) void tell_failure(const struct exchange *ex)
 {
     const struct exchange_record *record = &ex->record;
     char path[512];
-    (void)self;
-    if (!record->failed && !record->refused) {
-        return;
-    }
     const char *method = ex->scope.method.ptr ? ex->scope.method.ptr : "-";
     casgi_str_t before = log_set_request(ex->scope.request_id); /* its task has ended */
     log_escape(path, sizeof(path), ex->scope.raw_path);
@@ -52,6 +48,14 @@ static void on_failure(struct exchange_observer *self, const struct exchange *ex
         log_print(CASGI_LOG_DEBUG, "\"%s %s\": what it sent was refused: %s", method, path, record->refused);
     }
     (void)log_set_request(before);
+}
+
+static void on_failure(struct exchange_observer *self, const struct exchange *ex)
+{
+    (void)self;
+    if (ex->record.failed || ex->record.refused) {
+        tell_failure(ex);
+    }
 }
 
 /* ---- so many requests, and no more ---- */
