@@ -279,7 +279,7 @@ class Starting(Case):
     def test_the_start_says_what_is_served_where_and_by_whom(self):
         with self.serve(HELLO) as server:
             server.wait_log(rf"Started server process \[{server.process.pid}\]")
-            server.wait_log(r"hello .*hello\.so")
+            server.wait_log(r"Loaded .*hello\.so: application \"app\"")
             server.wait_log(r"Application startup complete\.")
             server.wait_log(rf"casgi [0-9.]+ running on http://127\.0\.0\.1:{server.port} \(Press CTRL\+C to quit\)")
 
