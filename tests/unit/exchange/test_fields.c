@@ -119,12 +119,18 @@ static bool is_taken(struct fixture *f, casgi_str_t name, casgi_str_t value)
     return f->rc[0] == 0;
 }
 
+#if defined(__SANITIZE_THREAD__)
+enum { NEXT_BYTE = 17 }; /* its fibres are slow, and there is but one thread here */
+#else
+enum { NEXT_BYTE = 1 };
+#endif
+
 static void test_fields__every_byte_in_every_place_is_judged_as_the_rfc_says(void **state)
 {
     static const size_t lengths[] = { 1, 3, 7, 8, 9, 12, 16, 17 };
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         for (size_t at = 0; at < lengths[i]; at++) {
-            for (int byte = 0; byte < 256; byte++) {
+            for (int byte = 0; byte < 256; byte += NEXT_BYTE) {
                 char text[32];
                 memset(text, 'm', lengths[i]);
                 text[at] = (char)byte;

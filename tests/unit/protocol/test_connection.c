@@ -62,22 +62,28 @@ static void test_connection__many_pipelined_requests_are_all_answered(void **sta
     assert_int_equal(wire_count(w, "\r\n\r\n/x"), 1000);
 }
 
+#if defined(__SANITIZE_THREAD__)
+enum { ASKED = 10000 }; /* its fibres are slow */
+#else
+enum { ASKED = 30000 };
+#endif
+
 static void test_connection__a_client_that_only_asks_is_no_longer_read(void **state)
 {
     struct wire *w = *state;
     w->capacity = 65536;
     wire_connect(w, app_path);
     wire_read(w, false);
-    for (int i = 0; i < 30000; i++) {
+    for (int i = 0; i < ASKED; i++) {
         wire_send(w, GET, sizeof GET - 1); /* what does not fit stays at the client's end */
     }
     wire_settle(w);
-    assert_true(stream_queued(w->client) > 500000);
+    assert_in_range(ASKED * (sizeof GET - 1) - stream_queued(w->client), 1, 200000);
     assert_in_range(stream_queued(w->c->stream), 1, HTTP1_QUEUE_MOST + HTTP1_SMALL_SIZE);
     assert_in_range(w->c->kept->capacity, 1, HTTP1_READ_SIZE);
     wire_read(w, true);
     wire_settle(w);
-    assert_int_equal(wire_count(w, "\r\n\r\n/"), 30000);
+    assert_int_equal(wire_count(w, "\r\n\r\n/"), ASKED);
 }
 
 /* ---- half-close, disconnect ---- */
