@@ -51,18 +51,6 @@ static int complain(int exit_code, const casgi_error_t *error)
 
 /* ---- one process ---- */
 
-static int open_sockets(const struct config *config, struct listen_set *out, casgi_error_t *error)
-{
-    const struct listen_options options = { .host = config->host,
-                                            .port = config->port,
-                                            .uds = config->uds,
-                                            .fd = config->fd,
-                                            .bind = config->bind.items,
-                                            .bind_count = config->bind.count,
-                                            .backlog = config->backlog };
-    return listen_open(out, &options, error);
-}
-
 /* `casgi app.c`: the module is made first. */
 static int compile(const struct config *config, const struct resolved *resolved, struct artifact **out,
                    casgi_error_t *error)
@@ -77,8 +65,9 @@ static int serve(const struct config *config, const struct resolved *resolved)
 {
     struct listen_set sockets = { 0 };
     struct artifact *artifact = NULL;
+    const struct listen_options listen = listen_options_of(config);
     casgi_error_t error;
-    if (open_sockets(config, &sockets, &error)) {
+    if (listen_open(&sockets, &listen, &error)) {
         return complain(WORKER_EXIT_START, &error);
     }
     int exit_code;

@@ -1,6 +1,7 @@
 #include "net/listen_set.h"
 
 #include "base/error.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -237,6 +238,17 @@ static int parse_all(struct listen_spec *specs, const struct listen_options *opt
         rc = listen_spec_parse(&specs[i], options->bind[i], error);
     }
     return rc;
+}
+
+struct listen_options listen_options_of(const struct config *config)
+{
+    return (struct listen_options){ .host = config->host,
+                                    .port = config->port,
+                                    .uds = config->uds,
+                                    .fd = config->fd,
+                                    .bind = config->bind.items,
+                                    .bind_count = config->bind.count,
+                                    .backlog = config->backlog };
 }
 
 int listen_open(struct listen_set *set, const struct listen_options *options, casgi_error_t *error)

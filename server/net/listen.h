@@ -10,6 +10,8 @@
 
 #include <sys/types.h>
 
+struct config;
+
 /* ---- what was written ---- */
 
 enum listen_kind { LISTEN_TCP, LISTEN_UNIX, LISTEN_FD };
@@ -55,6 +57,9 @@ struct listen_options {
     size_t bind_count;
     int backlog;
 };
+
+/* What the command line says: borrowed from `config`. */
+struct listen_options listen_options_of(const struct config *config);
 
 /* Binds and listens on all of it, or on nothing. */
 int listen_open(struct listen_set *set, const struct listen_options *options, casgi_error_t *error)

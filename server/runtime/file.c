@@ -7,6 +7,7 @@
 #include "runtime/file_system.h"
 #include "runtime/internal.h"
 #include "runtime/threads.h"
+#include "runtime/turn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,40 +125,19 @@ int file_open(const char *path, uint32_t flags, uint32_t mode, struct casgi_file
 
 /* ---- using: calls under way, and turns for the position ---- */
 
-struct turn {
-    struct list node;
-    struct task *task;
-    bool granted;
-};
-
 static void give_turn(struct casgi_file *file)
 {
-    struct list *node = list_pop(&file->turns);
-    file->in_turn = node != NULL;
-    if (node) {
-        struct turn *turn = LIST_ENTRY(node, struct turn, node);
-        turn->granted = true;
-        task_wake(turn->task);
-    }
+    file->in_turn = turn_serve(&file->turns, 0) != NULL;
 }
 
 static int take_turn(struct casgi_file *file)
 {
-    struct turn turn = { .task = task_running() };
-    int rc = 0;
+    struct turn turn;
     if (!file->in_turn) {
         file->in_turn = true;
         return 0;
     }
-    list_append(&file->turns, &turn.node);
-    while (!turn.granted && !rc) {
-        rc = task_park(TASK_WAIT_FILE);
-    }
-    if (turn.granted) {
-        return 0;
-    }
-    list_remove(&turn.node);
-    return rc;
+    return turn_wait(&file->turns, &turn, task_running(), TASK_WAIT_FILE);
 }
 
 /* Every call on an open file is between these two. */

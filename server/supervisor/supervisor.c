@@ -42,14 +42,7 @@ struct supervisor {
 
 static int open_sockets(struct supervisor *self, casgi_error_t *error)
 {
-    const struct config *config = self->options->config;
-    const struct listen_options options = { .host = config->host,
-                                            .port = config->port,
-                                            .uds = config->uds,
-                                            .fd = config->fd,
-                                            .bind = config->bind.items,
-                                            .bind_count = config->bind.count,
-                                            .backlog = config->backlog };
+    const struct listen_options options = listen_options_of(self->options->config);
     int rc = listen_open(&self->sockets, &options, error);
     if (!rc && self->sockets.count > CONTROL_FD_MAX) {
         rc = error_set(error, CASGI_ETOOBIG, "at most %d addresses can be listened on with --reload", CONTROL_FD_MAX);
