@@ -12,20 +12,20 @@
  *     CASGI_CALLBACK_APP(on_call)
  *
  * The rules:
- *  - A call begins with on_call(c) and ends with casgi_call_finish, or when nothing is pending any more. `c` lives
- * until the last of its callbacks has returned.
- *  - Callbacks of one call run one after another, on the loop's thread, in the call's task: casgi_alloc works in them,
- * and one that suspends holds up only the others of its call. The functions below never suspend and may also be called
- *    from the callbacks of another call [loop].
+ *  - A call begins with on_call(c) and ends with casgi_call_finish, or when nothing is pending any more.
+ *    `c` lives until the last of its callbacks has returned.
+ *  - Callbacks of one call run one after another, on the loop's thread, in the call's task: casgi_alloc works in
+ *    them, and one that suspends holds up only the others of its call. The functions below never suspend and may
+ *    also be called from the callbacks of another call [loop].
  *  - One receive and one send may be outstanding, and CASGI_CALL_WAITS timers and waiters; more get CASGI_EBUSY.
- *  - Each callback is called exactly once for each function that returned 0: with 0, or with the code why it came to
- *    nothing. If the function returned a code, its callback is not called.
+ *  - Each callback is called exactly once for each function that returned 0: with 0, or with the code why it came
+ *    to nothing. If the function returned a code, its callback is not called.
  *  - When the client has gone (receive gave a disconnect before the response was complete, or send gave
- *    CASGI_EDISCONNECTED), the timers and waiters that are pending are called back at once with CASGI_EDISCONNECTED;
- *    receive and send report it themselves. New ones may still be started.
- *  - After casgi_call_finish, a pending receive, timer or waiter is called back with CASGI_ECANCELED, and a pending
- * send is completed first. When the task is cancelled, all of them are, with its code. From then on the functions
- * return CASGI_ECLOSED, or that code.
+ *    CASGI_EDISCONNECTED), the timers and waiters that are pending are called back at once with
+ *    CASGI_EDISCONNECTED; receive and send report it themselves. New ones may still be started.
+ *  - After casgi_call_finish, a pending receive, timer or waiter is called back with CASGI_ECANCELED, and a
+ *    pending send is completed first. When the task is cancelled, all of them are, with its code. From then on
+ *    the functions return CASGI_ECLOSED, or that code.
  *
  * In C++ an exception in a callback ends the call with CASGI_EFAILED. */
 #pragma once
