@@ -330,12 +330,36 @@ static int finish_field(struct head_parser *head, casgi_header_t *field, char *l
     return take_field(head, field);
 }
 
+/* Where the names and values are. */
+static bool find_fields(struct head_parser *head, const char *fields, const char *end, llhttp_t *parser)
+{
+    *parser = behind_request_line;
+    parser->data = head;
+    head->field_count = 0;
+    return llhttp_execute(parser, fields, (size_t)(end - fields)) == HPE_OK;
+}
+
+/* Tabs before the ends of lines become spaces, as llhttp refuses a tab behind a length, where blanks may stand (RFC
+ * 9112, section 5.1). false: there was none. */
+static __attribute__((noinline)) bool blank_tabs(char *fields, const char *end)
+{
+    bool any = false;
+    char *from = fields;
+    for (char *cr; (cr = memchr(from, '\r', (size_t)(end - from))); from = cr + 1) {
+        for (char *c = cr; c > from && (c[-1] == ' ' || c[-1] == '\t'); c--) {
+            any |= c[-1] == '\t';
+            c[-1] = ' ';
+        }
+    }
+    return any;
+}
+
 static int parse_fields(struct head_parser *head, char *fields)
 {
     char *end = head->text + head->size - 2; /* the empty line stays out: llhttp need not finish the message */
-    llhttp_t parser = behind_request_line;
-    parser.data = head;
-    if (llhttp_execute(&parser, fields, (size_t)(end - fields)) != HPE_OK) {
+    llhttp_t parser;
+    if (!find_fields(head, fields, end, &parser) &&
+        (!blank_tabs(fields, end) || !find_fields(head, fields, end, &parser))) {
         return refuse(head, llhttp_get_error_pos(&parser), llhttp_get_error_reason(&parser));
     }
     int rc = 0;

@@ -325,7 +325,7 @@ static void test_refusal__of_every_byte_that_is_not_allowed(void **state)
         if (c < '1' || c > '9') { /* else a body is awaited */
             bool blank = c == ' ' || c == '0';
             check_byte(w, GET HOST "Content-Length:", c, "0\r\n\r\n", blank || c == '\t');
-            check_byte(w, GET HOST "Content-Length: 0", c, "\r\n\r\n", blank); /* no tab: llhttp's choice */
+            check_byte(w, GET HOST "Content-Length: 0", c, "\r\n\r\n", blank || c == '\t');
         }
         check_byte(w, POST "Transfer-Encoding:", c, "chunked\r\n\r\n0\r\n\r\n", c == ' ' || c == '\t');
         check_byte(w, POST "Transfer-Encoding: chunked", c, "\r\n\r\n0\r\n\r\n", c == ' ' || c == '\t');

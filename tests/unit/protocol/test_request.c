@@ -99,6 +99,8 @@ static void test_request__body_of_known_length_arrives(void **state)
 {
     check(*state, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world",
           "POST / 1.1 host=a,content-length=11 [hello world]\n");
+    check(*state, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\t 1 \t \r\nX: \tb\tc\t\r\n\r\n!",
+          "POST / 1.1 host=a,content-length=1,x=b\tc [!]\n");
     check(*state, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 000\r\n\r\n",
           "POST / 1.1 host=a,content-length=000 []\n");
 }
