@@ -19,8 +19,6 @@ struct http1_buffers {
 
 /* The default fields as text, behind a date line. Zeroed is empty. */
 struct http1_defaults {
-    const casgi_header_t *fields; /* of which this is the text */
-    size_t count;
     char *text;
     size_t size;
     uint64_t dated; /* loop_now of when the date was looked at last */

@@ -86,16 +86,11 @@ static const char *behind_literal(const char *at)
 /* Digits, up to what a port may be. NULL: it is larger. */
 static const char *behind_port(const char *at)
 {
-    static const char most[] = "65535";
-    const size_t size = sizeof most - 1;
-    const char *begin = at;
-    while (host_chars[(unsigned char)*at] & DIGIT) {
-        at++;
+    unsigned port = 0;
+    for (; host_chars[(unsigned char)*at] & DIGIT; at++) {
+        port = port <= UINT16_MAX ? port * 10 + (unsigned)(*at - '0') : port;
     }
-    while ((size_t)(at - begin) > size && *begin == '0') {
-        begin++;
-    }
-    return (size_t)(at - begin) < size || ((size_t)(at - begin) == size && memcmp(begin, most, size) <= 0) ? at : NULL;
+    return port <= UINT16_MAX ? at : NULL;
 }
 
 bool http1_field_host(casgi_str_t value)

@@ -77,7 +77,7 @@ static int64_t set_framing(struct http1 *c, const struct response_head *head, in
 
 #define DATE_NAME "date: "
 
-/* Writes the default fields' text. Out of memory: there is none. */
+/* Writes the default fields' text, once: they do not change. Out of memory: there is none. */
 static void make_defaults(struct http1_host *host)
 {
     struct http1_defaults *defaults = &host->defaults;
@@ -85,8 +85,7 @@ static void make_defaults(struct http1_host *host)
     size_t count = host->exchanges->default_header_count;
     size_t size = sizeof DATE_NAME - 1 + HTTP_DATE_LEN + 2 + http1_fields_size(fields, count);
     char *text = malloc(size);
-    free(defaults->text);
-    *defaults = (struct http1_defaults){ .fields = fields, .count = count, .text = text, .size = size };
+    *defaults = (struct http1_defaults){ .text = text, .size = size };
     if (!text) {
         return;
     }
@@ -95,15 +94,13 @@ static void make_defaults(struct http1_host *host)
     http1_put_fields(PUT(at, "\r\n"), fields, count);
 }
 
-/* How much room the default fields and the date take. Their text is right from here on. */
+/* How much room the default fields and the date take. Their text is there from here on, or memory is short. */
 static inline size_t defaults_most(struct http1_host *host)
 {
-    const struct http1_defaults *defaults = &host->defaults;
-    if (!defaults->text || defaults->fields != host->exchanges->default_headers ||
-        defaults->count != host->exchanges->default_header_count) {
+    if (!host->defaults.text) {
         make_defaults(host);
     }
-    return defaults->size;
+    return host->defaults.size;
 }
 
 /* Once in a batch of events the clock is asked whether it is another second. */
