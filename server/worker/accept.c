@@ -207,7 +207,7 @@ static void set_up_host(struct acceptor *acceptor, const struct listen_socket *s
     host->scheme = casgi_str("http");
     host->server = socket->address.view;
     host->root_path = casgi_str(config->root_path ? config->root_path : "");
-    host->admit = on_admit;
+    host->admit = config->limit_concurrency ? on_admit : NULL;
     host->closed = on_connection_closed;
     host->on_drained = on_drained;
     host->refused = on_refused;
