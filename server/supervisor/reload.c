@@ -400,6 +400,8 @@ static void died_serving(struct reload *reload, const struct member *member, int
     }
     if (slot->good) {
         plan_retry(slot);
+    } else if (member->placeholder && !slot->next && !reload->build) { /* what follows a failure is another */
+        show_placeholder(reload, "It cannot be served until it is saved again.");
     }
 }
 

@@ -109,11 +109,25 @@ static void test_reload__what_is_to_be_tried_again_waits_for_a_slow_placeholder(
     assert_ptr_equal(started.artifact, &scene.good);
 }
 
+static void test_reload__a_placeholder_that_is_killed_is_replaced(void **state)
+{
+    struct scene scene;
+    (void)state;
+    scene_init(&scene);
+    scene.fresh.placeholder = true;
+    scene.reload.slot.current = &scene.fresh;
+    reload_worker_exited(&scene.reload, &scene.fresh, SIGKILL);
+    assert_int_equal(starts, 1);
+    assert_true(started.placeholder);
+    assert_ptr_equal(scene.reload.slot.next, &started);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reload__the_new_worker_may_die_before_the_old_one_has_handed_over),
         cmocka_unit_test(test_reload__both_workers_may_die_during_the_handing_over),
+        cmocka_unit_test(test_reload__a_placeholder_that_is_killed_is_replaced),
         cmocka_unit_test(test_reload__what_is_to_be_tried_again_waits_for_a_slow_placeholder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
