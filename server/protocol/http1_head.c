@@ -223,8 +223,9 @@ static void take_connection(struct head_parser *head, casgi_str_t value)
 
 static void take_expect(struct head_parser *head, casgi_str_t value)
 {
-    if (!head->facts->http10) {
-        bool known = http_field_is(value, (casgi_str_t)CASGI_STR("100-continue"));
+    casgi_str_t member;
+    while (!head->facts->http10 && http_field_next(&value, &member)) {
+        bool known = http_field_is(member, (casgi_str_t)CASGI_STR("100-continue"));
         head->facts->expect_continue |= known;
         head->facts->expect_other |= !known;
     }

@@ -443,9 +443,13 @@ static void test_refusal__of_chunks_above_the_limit(void **state)
 
 static void test_refusal__of_unknown_expectations(void **state)
 {
-    static const struct refusal expectation = { POST "Expect: magic\r\nContent-Length: 1\r\n\r\nx", 0, 417, -1,
-                                                "expectation" };
-    check(*state, &expectation, 1);
+    static const struct refusal expectations[] = {
+        { POST "Expect: magic\r\nContent-Length: 1\r\n\r\nx", 0, 417, -1, "expectation" },
+        { POST "Expect: 100-continue, magic\r\nContent-Length: 1\r\n\r\nx", 0, 417, -1, "expectation" },
+        { POST "Expect: 100-continue\r\nExpect: magic\r\nContent-Length: 1\r\n\r\nx", 0, 417, -1, "expectation" },
+        { POST "Expect: 100-continue=1\r\nContent-Length: 1\r\n\r\nx", 0, 417, -1, "expectation" },
+    };
+    CHECK(state, expectations);
 }
 
 static void test_refusal__by_the_worker(void **state)

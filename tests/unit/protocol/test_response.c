@@ -256,6 +256,32 @@ static void test_response__100_comes_when_the_application_receives(void **state)
     assert_got(w, CONTINUE OK_KEPT OK_KEPT);
 }
 
+/* An expectation is a member of a list, of which some may be empty (RFC 9110, section 5.6.1). */
+static void test_response__100_comes_once_however_it_is_asked_for(void **state)
+{
+    struct wire *w = *state;
+    static const char *const fields[] = { "100-Continue", "100-continue,", ", 100-continue\t, 100-continue",
+                                          "100-continue\r\nExpect: 100-continue" };
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        char request[256];
+        snprintf(request, sizeof request, "POST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\nExpect: %s\r\n\r\n",
+                 fields[i]);
+        ask(w, app_probe, request);
+        assert_got(w, CONTINUE);
+        wire_say(w, "abc");
+        assert_got(w, CONTINUE OK_KEPT);
+    }
+}
+
+static void test_response__an_empty_expectation_is_none(void **state)
+{
+    struct wire *w = *state;
+    ask(w, app_probe, "POST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\nExpect: ,\r\n\r\n");
+    assert_got(w, "");
+    wire_say(w, "abc");
+    assert_got(w, OK_KEPT);
+}
+
 static void test_response__100_comes_also_when_the_start_was_only_said(void **state)
 {
     struct wire *w = *state;
@@ -492,6 +518,8 @@ int main(void)
         WIRE_TEST(test_response__a_cut_one_has_no_last_chunk),
         WIRE_TEST(test_response__a_cut_one_without_framing_is_reset),
         WIRE_TEST(test_response__100_comes_when_the_application_receives),
+        WIRE_TEST(test_response__100_comes_once_however_it_is_asked_for),
+        WIRE_TEST(test_response__an_empty_expectation_is_none),
         WIRE_TEST(test_response__100_comes_also_when_the_start_was_only_said),
         WIRE_TEST(test_response__no_100_if_the_body_is_there),
         WIRE_TEST(test_response__no_100_if_part_of_the_body_is_there),
