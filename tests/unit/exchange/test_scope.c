@@ -189,10 +189,10 @@ HANDLER(describe_itself)
 static void test_task__says_which_request_it_works_for(void **state)
 {
     struct fixture *f = *state;
-    char expected[64] = "POST /a%20b ";
+    char expected[sizeof("POST /a%20b ") + sizeof(f->record_id)];
     struct exchange *ex = fixture_exchange(f, describe_itself, "POST", "/a%20b?query");
     assert_int_equal(exchange_begin(ex, true), 0);
-    strncat(expected, f->record_id, 40);
+    (void)snprintf(expected, sizeof(expected), "POST /a%%20b %s", f->record_id);
     assert_string_equal(f->text, expected);
 }
 
