@@ -553,6 +553,15 @@ class Tls(Http):
                 self.assertEqual(Whole(self.join(asked)).body, b"hello")
                 self.assertEqual(server.stop(), 0)
 
+    def test_without_any_certificates_only_tls_is_refused(self):
+        with Server(self.module, "--", env={"SSL_CERT_FILE": os.path.join(self.folder, "none")}) as server:
+            plain = Peer()
+            self.addCleanup(plain.close)
+            self.assertEqual(Whole(self.ask(plain.url("/redirect?1"), server=server, x_redirects=3)).body, b"hello")
+            self.assertRegex(self.ask("file:///etc/passwd", server=server), b"^error EINVAL: ")
+            self.assertRegex(self.ask(self.peer.url(host="localhost"), server=server), b"^error EACCES: no trusted ")
+            self.assertEqual(server.stop(), 0)
+
     def test_large_bodies_over_tls(self):
         data = os.urandom(3_000_000)
         answer = self.ask(self.peer.url("/echo", "localhost"), "/pass", data, x_body="stream")

@@ -103,6 +103,12 @@ static bool may_need(const casgi_fetch_client_t *client, const casgi_fetch_reque
     return !plain && !(client->flags & CASGI_FETCH_INSECURE);
 }
 
+/* A request that may never come to TLS is not refused for want of certificates. If it does, nobody is trusted. */
+static bool must_have(const casgi_fetch_client_t *client, const casgi_fetch_request_t *request)
+{
+    return client->trust.tls_proxy || begins_with(request->url, "https://");
+}
+
 static bool is_fresh(const struct kit_trust *trust)
 {
     return trust->store && casgi_now() - trust->since < TRUST_AGE;
@@ -142,6 +148,9 @@ int kit_trust_prepare(casgi_fetch_client_t *client, const casgi_fetch_request_t 
     }
     rc = is_fresh(trust) ? 0 : renew(client, error); /* somebody else may have read them meanwhile */
     (void)casgi_lock_release(&trust->lock);
+    if (rc == CASGI_EACCES && !must_have(client, request)) {
+        return casgi_error_set(error, 0, "%s", "");
+    }
     return rc;
 }
 
