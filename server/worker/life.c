@@ -11,7 +11,10 @@
 
 #include <unistd.h>
 
-enum { RECHECK = 5000 }; /* microseconds */
+enum {
+    RECHECK = 5000,     /* microseconds */
+    RETURNING = 500000, /* for who used up all of the clean-up time: its calls fail from there on, and it returns */
+};
 
 void worker_check(struct worker *worker)
 {
@@ -67,7 +70,8 @@ void worker_on_deadline(struct timer *timer)
     } else {
         cancel_all_requests(worker);
     }
-    set_deadline(worker, worker->config->timeout_cleanup);
+    uint64_t cleanup = worker->config->timeout_cleanup;
+    set_deadline(worker, cleanup ? cleanup + RETURNING : 0);
     worker_check(worker);
 }
 

@@ -70,6 +70,25 @@ static int answer(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t
 CASGI_APP(answer)
 """
 
+# Its requests go on under a shield for as long as they are let.
+SHIELDED = """
+#include <casgi/casgi.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static int answer(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    (void)self, (void)scope, (void)receive, (void)send;
+    close(open("running", O_CREAT | O_WRONLY, 0600));
+    (void)casgi_shield_begin();
+    int rc = casgi_sleep(1000000);
+    casgi_log(CASGI_LOG_INFO, "cut off: %s", casgi_strerror(rc));
+    (void)casgi_shield_end();
+    return rc;
+}
+CASGI_APP(answer)
+"""
+
 # It cannot let go.
 CLINGS = """
 #include <casgi/casgi.h>
@@ -378,6 +397,14 @@ class Stopping(Case):
                 self.wait_running()
                 self.assertEqual(server.stop(), 1)
             server.wait_log(r"still runs: .*GET /stubborn")
+
+    def test_a_task_whose_clean_up_is_cut_off_still_ends_in_good_order(self):
+        with self.serve(self.module(SHIELDED), "--timeout-graceful-shutdown", "0.2", "--timeout-cleanup", "0.4") as server:
+            with server.connect() as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                self.wait_running()
+                self.assertEqual(server.stop(), 0)
+        self.assertIn("cut off", server.text())
 
     def test_a_second_signal_forces(self): # B92 B93
         with self.serve(self.module(WAITS)) as server:
