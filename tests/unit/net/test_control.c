@@ -15,6 +15,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
+
 static int ends[2];
 static struct control_message got;
 static char text[CONTROL_TEXT_MAX + 1];
@@ -118,6 +124,9 @@ static void test_control__a_message_whose_descriptors_are_lost_is_still_told(voi
         .type = CONTROL_DRAIN, .value = 7, .fds = { ends[0] }, .fd_count = 1, .text = CASGI_STR("words")
     };
     (void)state;
+    if (RUNNING_ON_VALGRIND) {
+        skip(); /* it keeps this limit to itself, and the kernel hands the descriptors over */
+    }
     assert_int_equal(control_send(ends[0], &message), 0);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     none = before;
