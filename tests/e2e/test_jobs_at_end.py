@@ -16,12 +16,13 @@ SOURCE = r"""
 #include <string.h>
 #include <unistd.h>
 
-struct state { int rounds; };
+struct state { int rounds; _Atomic int begun; };
 struct job { struct state *state; char gate[512]; };
 
 static int work(void *arg)
 {
     struct job *job = arg;
+    job->state->begun = 1;
     while (access(job->gate, F_OK)) {
         job->state->rounds++;
         usleep(1000);
@@ -33,17 +34,27 @@ static int work(void *arg)
     return 0;
 }
 
+static int leave(void *arg)
+{
+    return casgi_to_thread_owned(work, arg, free, NULL);
+}
+
 static int answer(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
 {
     (void)receive;
     struct job *job = calloc(1, sizeof(*job));
-    casgi_deadline_t deadline;
-    job->state = self->data;
+    struct state *state = self->data;
+    casgi_task_t *task;
+    int result = 0;
+    job->state = state;
     strncpy(job->gate, scope->path.ptr, sizeof(job->gate) - 1);
-    (void)casgi_deadline_begin(&deadline, 50);
-    (void)casgi_to_thread_owned(work, job, free, NULL);
-    int rc = casgi_deadline_end(&deadline);
-    return casgi_respond(send, 200, "text/plain", rc == CASGI_ETIMEDOUT ? "abandoned" : "done");
+    int rc = casgi_create_task(leave, job, "leave", &task);
+    while (!rc && !state->begun) {
+        rc = casgi_sleep(1);
+    }
+    rc = rc ? rc : casgi_cancel(task);
+    rc = rc ? rc : casgi_join(task, &result);
+    return rc ? rc : casgi_respond(send, 200, "text/plain", result == CASGI_ECANCELED ? "abandoned" : "done");
 }
 
 static casgi_app_t *create(const casgi_host_t *host, int argc, char **argv, casgi_error_t *out_error)
