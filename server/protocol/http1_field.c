@@ -5,34 +5,17 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-/* RFC 3986: unreserved and sub-delims, of which reg-name is made, percent-encoded bytes aside; and digits, for ports.
- * What ends a text is of no class, so that the loops need not count. */
-enum { NAME = 1, DIGIT = 2 };
-
-static const unsigned char host_chars[256] = {
-    ['0' ... '9'] = NAME | DIGIT,
-    ['a' ... 'z'] = NAME,
-    ['A' ... 'Z'] = NAME,
-    ['-'] = NAME,
-    ['.'] = NAME,
-    ['_'] = NAME,
-    ['~'] = NAME,
-    ['!'] = NAME,
-    ['$'] = NAME,
-    ['&'] = NAME,
-    ['\''] = NAME,
-    ['('] = NAME,
-    [')'] = NAME,
-    ['*'] = NAME,
-    ['+'] = NAME,
-    [','] = NAME,
-    [';'] = NAME,
-    ['='] = NAME,
+/* RFC 3986: unreserved and sub-delims, of which reg-name is made, percent-encoded bytes aside. What ends a text is none
+ * of them, so that the loops need not count. */
+static const bool name_chars[256] = {
+    ['0' ... '9'] = true, ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['-'] = true, ['.'] = true,  ['_'] = true,
+    ['~'] = true,         ['!'] = true,         ['$'] = true,         ['&'] = true, ['\''] = true, ['('] = true,
+    [')'] = true,         ['*'] = true,         ['+'] = true,         [','] = true, [';'] = true,  ['='] = true,
 };
 
 static const char *behind_chars(const char *at)
 {
-    while (host_chars[(unsigned char)*at] & NAME) {
+    while (name_chars[(unsigned char)*at]) {
         at++;
     }
     return at;
@@ -76,21 +59,23 @@ static bool is_later_literal(casgi_str_t text)
 static const char *behind_literal(const char *at)
 {
     const char *begin = ++at;
-    while (*at == ':' || (host_chars[(unsigned char)*at] & NAME)) {
+    while (*at == ':' || name_chars[(unsigned char)*at]) {
         at++;
     }
     casgi_str_t text = { begin, (size_t)(at - begin) };
     return *at == ']' && (is_ipv6(text) || is_later_literal(text)) ? at + 1 : NULL;
 }
 
-/* Digits, up to what a port may be. NULL: it is larger. */
+/* Digits, up to what a port may be; of leading zeros so many that nothing overflows. NULL: it is larger. */
 static const char *behind_port(const char *at)
 {
-    unsigned port = 0;
-    for (; host_chars[(unsigned char)*at] & DIGIT; at++) {
-        port = port <= UINT16_MAX ? port * 10 + (unsigned)(*at - '0') : port;
+    enum { DIGITS_MOST = 19 };
+    const char *begin = at;
+    uint64_t port = 0;
+    for (unsigned digit; (digit = (unsigned)(unsigned char)*at - '0') <= 9; at++) {
+        port = port * 10 + digit;
     }
-    return port <= UINT16_MAX ? at : NULL;
+    return port <= UINT16_MAX && at - begin <= DIGITS_MOST ? at : NULL;
 }
 
 bool http1_field_host(casgi_str_t value)

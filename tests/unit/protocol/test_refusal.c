@@ -120,6 +120,7 @@ static void test_refusal__of_targets(void **state)
         { "GET http://u@a/ HTTP/1.1\r\n" HOST "\r\n", 0, 400, 11, "authority" },
         { "GET http:// HTTP/1.1\r\n" HOST "\r\n", 0, 400, 4, "neither" },
         { "GET http://a:65536/ HTTP/1.1\r\n" HOST "\r\n", 0, 400, 11, "authority" },
+        { "GET http://a:18446744073709551696/ HTTP/1.1\r\n" HOST "\r\n", 0, 400, 11, "authority" },
         { "GET http://[zz]/ HTTP/1.1\r\n" HOST "\r\n", 0, 400, 11, "authority" },
         { "CONNECT a:1 HTTP/1.1\r\n" HOST "\r\n", 0, 400, 0, "CONNECT" },
         { "CONNECT / HTTP/1.1\r\n" HOST "\r\n", 0, 400, 0, "CONNECT" },
