@@ -58,11 +58,16 @@ static void on_wake(void *data, int events)
     }
 }
 
+/* Who started us may have blocked it. */
 static void install(int number, void (*handler)(int))
 {
     struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+    sigset_t set;
     sigemptyset(&action.sa_mask);
     (void)sigaction(number, &action, /* old */ NULL);
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    (void)sigprocmask(SIG_UNBLOCK, &set, /* old */ NULL);
 }
 
 int signals_new(struct worker *worker, struct signals **out)

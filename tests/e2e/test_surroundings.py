@@ -1,4 +1,4 @@
-"""What a process finds where it is started: signals that are ignored, a pipe for its messages that nobody reads."""
+"""What a process finds where it is started: signals that are ignored or blocked, a pipe for its messages that nobody reads."""
 
 import contextlib
 import os
@@ -12,10 +12,11 @@ from support import BIN, PATIENCE, Server, TestCase, accepts, build_module, exam
 
 HELLO = example("hello")
 
-# Started so by some init scripts and runners: what ignores SIGCHLD is never told of a child's end.
-IGNORES_CHILDREN = f"""#!{sys.executable}
+# Some init scripts and runners ignore SIGCHLD, which means to be told of no child's end, or block signals.
+STRANGE = f"""#!{sys.executable}
 import os, signal, sys
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGCHLD])
 os.execv({BIN!r}, [{BIN!r}, *sys.argv[1:]])
 """
 
@@ -40,12 +41,12 @@ CASGI_APP(answer)
 """
 
 
-class IgnoredChildren(TestCase):
+class StrangeSignals(TestCase):
     def setUp(self):
         super().setUp()
         self.program = os.path.join(self.folder, "start")
         with open(self.program, "w", encoding="utf-8") as file:
-            file.write(IGNORES_CHILDREN)
+            file.write(STRANGE)
         os.chmod(self.program, 0o700)
         self.source = os.path.join(self.folder, "app.c")
         replace_file(self.source, ANSWER)
@@ -56,6 +57,10 @@ class IgnoredChildren(TestCase):
     def test_a_source_is_compiled_and_served(self):
         with self.serve("app.c") as server:
             self.assertEqual(server.get()[2], b"ok")
+
+    def test_a_signal_ends_it(self):
+        with self.serve("app.c") as server:
+            self.assertEqual(server.stop(), 0)
 
     def test_a_supervisor_hears_of_its_compiler_and_its_workers(self):
         with self.serve("app.c", "--reload") as server:
