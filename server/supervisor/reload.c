@@ -286,6 +286,7 @@ static void switch_to(struct reload *reload, struct member *member)
     member->since = clock_now();
     slot->current = member;
     slot->next = NULL;
+    slot->retire_at = 0;
     if (member->artifact) {
         artifact_unref(slot->good);
         slot->good = artifact_ref(member->artifact);
@@ -339,14 +340,13 @@ static void on_failed(struct reload *reload, struct member *member, const struct
     }
 }
 
-/* It ends by itself (so many requests served) and another is to take its place first. */
-static void on_retire(struct reload *reload, struct member *member, const struct control_message *message)
+/* It has served so many requests, and another is to take its place. */
+static void on_retire(struct reload *reload, const struct member *member, const struct control_message *message)
 {
-    if (member != reload->slot.current || reload->slot.next || reload->build || !reload->slot.good) {
-        return;
+    if (member == reload->slot.current) {
+        log_print(CASGI_LOG_INFO, "%s", message->text.ptr);
+        reload->slot.retire_at = clock_now();
     }
-    log_print(CASGI_LOG_INFO, "%s", message->text.ptr);
-    start_worker(reload, reload->slot.good);
 }
 
 void reload_message(struct reload *reload, struct member *member, const struct control_message *message)
@@ -395,6 +395,7 @@ static void died_serving(struct reload *reload, const struct member *member, int
     report_death(text, sizeof(text), member->pid, "while it served", wait_status);
     log_print(CASGI_LOG_ERROR, "%s", text);
     slot->current = NULL;
+    slot->retire_at = 0;
     if (clock_now() - member->since > quick_death) {
         slot->deaths = 0;
     }
@@ -451,6 +452,16 @@ static void respawn(struct reload *reload)
     }
 }
 
+/* It says so once: if its successor fails, or another worker is on its way, that is tried again. */
+static void replace_retiring(struct reload *reload, uint64_t now)
+{
+    struct slot *slot = &reload->slot;
+    slot->retire_at = now + retry_most;
+    if (!slot->next && !reload->build && !reload->due && slot->good) {
+        start_worker(reload, slot->good);
+    }
+}
+
 uint64_t reload_tick(struct reload *reload, uint64_t now)
 {
     if (reload->ending) {
@@ -462,7 +473,10 @@ uint64_t reload_tick(struct reload *reload, uint64_t now)
     if (reload->slot.retry_at && reload->slot.retry_at <= now) {
         respawn(reload);
     }
-    uint64_t next = sooner(reload->due, reload->slot.retry_at);
+    if (reload->slot.retire_at && reload->slot.retire_at <= now) {
+        replace_retiring(reload, now);
+    }
+    uint64_t next = sooner(sooner(reload->due, reload->slot.retry_at), reload->slot.retire_at);
     if (reload->due && reload->writing && next <= now) {
         next = now + 10 * MILLISECOND;
     }

@@ -33,6 +33,7 @@ struct slot {
     struct artifact *good;   /* what served last, to be started again; held */
     uint64_t retry_at;       /* 0: not */
     unsigned deaths;         /* in quick succession */
+    uint64_t retire_at;      /* when a successor is to be started for `current`, which asked for one; 0: it did not */
 };
 
 struct reload_options {

@@ -70,7 +70,7 @@ static void scene_in_distress(struct scene *scene, uint64_t retry_at)
 
 static void tell(struct scene *scene, struct member *member, enum control_type type)
 {
-    const struct control_message message = { .type = type };
+    const struct control_message message = { .type = type, .text = CASGI_STR("a reason") };
     reload_message(&scene->reload, member, &message);
 }
 
@@ -122,11 +122,46 @@ static void test_reload__a_placeholder_that_is_killed_is_replaced(void **state)
     assert_ptr_equal(scene.reload.slot.next, &started);
 }
 
+/* `fresh` serves, and asks for a successor while the worker of a new save, `old`, is starting. */
+static void test_reload__a_worker_that_retires_is_replaced_also_after_a_failed_save(void **state)
+{
+    struct scene scene;
+    (void)state;
+    scene_switched(&scene);
+    scene.reload.slot.previous = NULL;
+    scene.old.state = MEMBER_LEAVING; /* so that nobody is told of its failure */
+    scene.reload.slot.next = &scene.old;
+    tell(&scene, &scene.fresh, CONTROL_RETIRE);
+    (void)reload_tick(&scene.reload, UINT64_MAX / 4);
+    assert_int_equal(starts, 0);
+    tell(&scene, &scene.old, CONTROL_FAILED);
+    (void)reload_tick(&scene.reload, UINT64_MAX / 2);
+    assert_int_equal(starts, 1);
+    assert_ptr_equal(started.artifact, &scene.good);
+}
+
+static void test_reload__a_successor_that_fails_is_tried_again(void **state)
+{
+    struct scene scene;
+    (void)state;
+    scene_switched(&scene);
+    scene.reload.slot.previous = NULL;
+    tell(&scene, &scene.fresh, CONTROL_RETIRE);
+    (void)reload_tick(&scene.reload, UINT64_MAX / 4);
+    assert_int_equal(starts, 1);
+    started.state = MEMBER_LEAVING;
+    tell(&scene, &started, CONTROL_FAILED);
+    (void)reload_tick(&scene.reload, UINT64_MAX / 2);
+    assert_int_equal(starts, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reload__the_new_worker_may_die_before_the_old_one_has_handed_over),
         cmocka_unit_test(test_reload__both_workers_may_die_during_the_handing_over),
+        cmocka_unit_test(test_reload__a_worker_that_retires_is_replaced_also_after_a_failed_save),
+        cmocka_unit_test(test_reload__a_successor_that_fails_is_tried_again),
         cmocka_unit_test(test_reload__a_placeholder_that_is_killed_is_replaced),
         cmocka_unit_test(test_reload__what_is_to_be_tried_again_waits_for_a_slow_placeholder),
     };
