@@ -18,8 +18,8 @@ struct resolved {
 /* `spec` with a '/', or ending in .so, .c, .cc, .cpp, .cxx (then perhaps ":app"), is a file relative to the current
  * directory. Anything else is a ready-made application, NAME or NAME:app, searched as NAME.so in $CASGI_APP_PATH
  * (colon-separated), then, from where the program lies, in ../lib/casgi and in apps/ (the build tree), then in the
- * PREFIX/lib/casgi it was built for. 0, or CASGI_ENOENT with a sentence that lists those found and, if one is near, asks
- * whether it was meant; CASGI_EINVAL for a file with a ':' and no name behind it; CASGI_ENOMEM. [any] */
+ * PREFIX/lib/casgi it was built for. 0, or CASGI_ENOENT with a sentence that lists those found and, if one is near,
+ * asks whether it was meant; CASGI_EINVAL for a file with a ':' and no name behind it; CASGI_ENOMEM. [any] */
 int resolve_app(const char *spec, struct resolved *out_resolved, casgi_error_t *out_error)
     __attribute__((warn_unused_result));
 
