@@ -75,7 +75,7 @@ struct http1 {
     bool bodiless;  /* the response has no body */
 
     bool busy : 1;     /* inside a callback */
-    bool fresh : 1;    /* not a byte of a request came yet */
+    bool fresh : 1;    /* not a byte of a request came yet; its time runs */
     bool more : 1;     /* the last recv filled its room: there is probably more */
     bool fin : 1;      /* the client has ended its side */
     bool draining : 1; /* http1_drain was called */

@@ -191,8 +191,10 @@ static bool step_head(struct http1 *c, struct http1_window *window)
     if (!may_begin(c)) {
         return false;
     }
+    bool halved = window->scan.searched > 0;
     skip_empty_lines(window);
     if (!window->size) {
+        c->fresh |= halved; /* the time that its first half has begun goes on, lest halves put off the end for ever */
         return false;
     }
     c->fresh = false;

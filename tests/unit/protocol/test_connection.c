@@ -422,6 +422,21 @@ static void test_connection__half_an_empty_line_has_a_heads_deadline(void **stat
     assert_true(w->ended);
 }
 
+static void test_connection__empty_lines_in_halves_are_as_good_as_nothing(void **state)
+{
+    struct wire *w = *state;
+    wire_connect(w, app_path);
+    wire_say(w, GET);
+    for (int i = 0; i < HEAD_SECONDS; i++) {
+        wire_say(w, i % 2 ? "\n" : "\r");
+        wire_wait(w, SECONDS(1));
+    }
+    wire_wait(w, SECONDS(1));
+    assert_null(w->c);
+    assert_int_equal(w->refusals, 0);
+    assert_int_equal(wire_count(w, "HTTP/1.1"), 1);
+}
+
 static void test_connection__is_not_idle_while_a_request_is_served(void **state)
 {
     struct wire *w = *state;
@@ -719,6 +734,7 @@ int main(void)
         WIRE_TEST(test_connection__an_empty_line_leaves_it_idle),
         WIRE_TEST(test_connection__empty_lines_alone_are_as_good_as_nothing),
         WIRE_TEST(test_connection__half_an_empty_line_has_a_heads_deadline),
+        WIRE_TEST(test_connection__empty_lines_in_halves_are_as_good_as_nothing),
         WIRE_TEST(test_connection__is_not_idle_while_a_request_is_served),
         WIRE_TEST(test_connection__a_client_that_stops_reading_is_reset),
         WIRE_TEST(test_connection__a_slow_but_steady_reader_is_not_reset),
