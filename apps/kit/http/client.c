@@ -122,18 +122,19 @@ static int give_up(casgi_fetch_client_t *client, int rc)
     return rc;
 }
 
-/* A worker that stops cancels its background tasks, and this with them: it goes on while others still have transfers,
- * as those are being ended as well. */
+/* A worker that stops cancels its background tasks, and this with them, once: it goes on while others still have
+ * transfers, as those are being ended as well. */
 static int drive(void *arg)
 {
     casgi_fetch_client_t *client = arg;
-    while (!client->closed || client->stats.active) {
+    while (!kit_client_leaves(client) || client->stats.active) {
         int rc = casgi_wait_fd(client->epoll, CASGI_FD_READABLE, NULL /* out_events */);
         if (rc && (rc != CASGI_ECANCELED || !client->stats.active)) {
             return rc == CASGI_ECANCELED ? 0 : give_up(client, rc);
         }
         if (rc) {
             (void)casgi_uncancel();
+            client->cancelled = true;
         }
         work(client);
     }
@@ -154,11 +155,17 @@ int kit_client_drive(casgi_fetch_client_t *client)
     }
     client->references++;
     client->driving = true;
+    client->cancelled = false;
     int rc = casgi_background(drive, client, driver_ended, "casgi_fetch");
     if (rc) {
         driver_ended(client);
     }
     return rc;
+}
+
+bool kit_client_leaves(const casgi_fetch_client_t *client)
+{
+    return client->closed || client->cancelled;
 }
 
 void kit_client_wake(casgi_fetch_client_t *client)

@@ -40,6 +40,7 @@ struct casgi_fetch_client {
     uint64_t armed;    /* when the timer will fire; 0: it will not */
     size_t references; /* its owner's, the driver's, and one of each transfer */
     bool driving;
+    bool cancelled; /* the driver was */
     bool closed;
     struct kit_transfer *transfers; /* all there are */
     struct kit_trust trust;
@@ -96,6 +97,9 @@ struct kit_transfer {
 
 /* [task] Sees to it that the driver runs. */
 int kit_client_drive(casgi_fetch_client_t *client) __attribute__((warn_unused_result));
+
+/* [loop] Whether the driver ends when there are no transfers any more. */
+bool kit_client_leaves(const casgi_fetch_client_t *client);
 
 /* [loop] Lets the driver look again whether it still has something to do. */
 void kit_client_wake(casgi_fetch_client_t *client);

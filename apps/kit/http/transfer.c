@@ -377,7 +377,7 @@ void kit_transfer_free(struct kit_transfer *transfer)
     free(transfer->whole.data);
     delist(transfer);
     free(transfer);
-    if (client->closed) {
+    if (kit_client_leaves(client)) {
         kit_client_wake(client);
     }
     kit_client_unref(client);
