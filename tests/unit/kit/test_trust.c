@@ -9,6 +9,7 @@
 #include <casgi/kit/http.h>
 
 #include <dlfcn.h>
+#include <openssl/pem.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,6 +206,33 @@ static void test_trust__whom_the_file_does_not_name_is_refused(void **state)
 {
     assert_int_equal(run_task(*state, fetch_trusting, stranger.path), CASGI_EACCES);
     assert_non_null(strstr(test.error.message, "self-signed certificate"));
+}
+
+/* The server's, but somebody who is not known vouches for it. */
+static X509 *make_foreign(void)
+{
+    X509 *x509 = X509_dup(certificate.x509);
+    X509_NAME *issuer = X509_NAME_new();
+    X509_NAME_add_entry_by_txt(issuer, "CN", MBSTRING_ASC, (const unsigned char *)"elsewhere", -1, -1, 0);
+    X509_set_issuer_name(x509, issuer);
+    X509_sign(x509, stranger.key, EVP_sha256());
+    X509_NAME_free(issuer);
+    return x509;
+}
+
+static void test_trust__a_certificate_of_the_file_needs_nobody_to_vouch_for_it(void **state)
+{
+    char path[] = P_tmpdir "/casgi-test-XXXXXX";
+    X509 *foreign = make_foreign();
+    FILE *file = fdopen(mkstemp(path), "w");
+    assert_non_null(file);
+    PEM_write_X509(file, foreign);
+    assert_int_equal(fclose(file), 0);
+    SSL_CTX_use_certificate(test.context, foreign);
+    int rc = run_task(*state, fetch_trusting, path);
+    (void)unlink(path);
+    X509_free(foreign);
+    assert_int_equal(rc, 0);
 }
 
 static int fetch_many(void *arg)
@@ -447,6 +475,7 @@ int main(void)
         TRUST_TEST(test_trust__the_systems_file_is_read_on_a_thread),
         TRUST_TEST(test_trust__the_environment_may_name_the_systems_file),
         TRUST_TEST(test_trust__whom_the_file_does_not_name_is_refused),
+        TRUST_TEST(test_trust__a_certificate_of_the_file_needs_nobody_to_vouch_for_it),
         TRUST_TEST(test_trust__requests_at_the_same_time_share_one_reading),
         TRUST_TEST(test_trust__a_request_without_tls_reads_nothing),
         TRUST_TEST(test_trust__a_redirection_may_lead_to_tls),
