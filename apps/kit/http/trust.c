@@ -57,8 +57,8 @@ static int read_system(X509_STORE *store, casgi_error_t *error)
     return X509_STORE_set_default_paths(store) == 1 ? 0 : refuse("OpenSSL's folder", error);
 }
 
-/* It also trusts a certificate in it that is not its own issuer: a server's, or one in between. libcurl sees to that for
- * the store a context has, but a newer one does before it asks for ours. */
+/* It also trusts a certificate in it that is not its own issuer: a server's, or one in between. libcurl sees to that
+ * for the store a context has, but a newer one does before it asks for ours. */
 static X509_STORE *make_store(void)
 {
     X509_STORE *store = X509_STORE_new();
