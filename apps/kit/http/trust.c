@@ -92,11 +92,12 @@ static bool begins_with(const char *text, const char *scheme)
     return strncasecmp(text, scheme, strlen(scheme)) == 0;
 }
 
-/* Of those that libcurl asks for requests of http://; for others certificates are needed anyway. */
-static bool environment_has_tls_proxy(void)
+/* Of those that libcurl asks for requests of http://; for others certificates are needed anyway, unless their servers
+ * are not verified: proxies are. */
+static bool environment_has_tls_proxy(bool insecure)
 {
-    static const char *const names[] = { "http_proxy", "all_proxy", "ALL_PROXY" };
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    static const char *const names[] = { "http_proxy", "all_proxy", "ALL_PROXY", "https_proxy", "HTTPS_PROXY" };
+    for (size_t i = 0; i < (insecure ? 5 : 3); i++) {
         const char *proxy = getenv(names[i]);
         if (proxy && begins_with(proxy, "https://")) {
             return true;
@@ -194,7 +195,8 @@ void kit_trust_init(casgi_fetch_client_t *client)
     const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
     client->trust = (struct kit_trust){
         .ours = library && begins_with(library, "OpenSSL/"),
-        .tls_proxy = client->proxy ? begins_with(client->proxy, "https://") : environment_has_tls_proxy(),
+        .tls_proxy = client->proxy ? begins_with(client->proxy, "https://")
+                                   : environment_has_tls_proxy(client->flags & CASGI_FETCH_INSECURE),
         .lock = CASGI_LOCK_INIT,
     };
 }

@@ -317,6 +317,23 @@ static void test_trust__who_verifies_nothing_reads_nothing(void **state)
     assert_int_equal(readings.count, 0);
 }
 
+static int fetch_insecure_by_environment(void *file)
+{
+    casgi_fetch_options_t options = { .ca_file = file, .flags = CASGI_FETCH_INSECURE };
+    return with_client(&options, fetch_one);
+}
+
+static void test_trust__a_proxy_of_the_environment_is_verified_also_by_who_verifies_no_server(void **state)
+{
+    test.url[strlen(test.url) - 1] = '\0'; /* the server is the proxy, too, and answers what it should not */
+    assert_int_equal(setenv("https_proxy", test.url, 1), 0);
+    int rc = run_task(*state, fetch_insecure_by_environment, certificate.path);
+    assert_int_equal(unsetenv("https_proxy"), 0);
+    assert_int_not_equal(rc, 0);
+    assert_int_equal(test.peer.count, 1);
+    assert_int_equal(readings.count, 1);
+}
+
 /* ---- what cannot be read ---- */
 
 static void test_trust__a_file_that_is_not_there_is_named(void **state)
@@ -480,6 +497,7 @@ int main(void)
         TRUST_TEST(test_trust__a_request_without_tls_reads_nothing),
         TRUST_TEST(test_trust__a_redirection_may_lead_to_tls),
         TRUST_TEST(test_trust__who_verifies_nothing_reads_nothing),
+        TRUST_TEST(test_trust__a_proxy_of_the_environment_is_verified_also_by_who_verifies_no_server),
         TRUST_TEST(test_trust__a_file_that_is_not_there_is_named),
         TRUST_TEST(test_trust__a_file_without_certificates_is_named),
         TRUST_TEST(test_trust__once_the_file_is_there_the_next_request_works),
@@ -489,5 +507,7 @@ int main(void)
         TRUST_TEST(test_trust__a_client_freed_meanwhile_lives_until_its_request_has_ended),
     };
     (void)unsetenv("SSL_CERT_FILE");
+    (void)unsetenv("no_proxy");
+    (void)unsetenv("NO_PROXY");
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }
