@@ -138,7 +138,7 @@ void coroutine_switch_observed(struct coroutine *from, struct coroutine *to)
 {
     tell_departure(from, to, false);
     from->peer = to;
-    arrive(from, jump_fcontext(to->context, from));
+    arrive(from, coroutine_jump(to->context, from));
 }
 
 bool coroutine_can_rest(void)
@@ -153,5 +153,5 @@ void coroutine_rest(struct coroutine *from, struct coroutine *to)
         memset(from->cxx, 0, sizeof(from->cxx));
     }
     from->peer = to;
-    arrive(from, jump_fcontext(to->context, from));
+    arrive(from, coroutine_jump(to->context, from));
 }
