@@ -1,5 +1,4 @@
-/* http/impl.h: what the files of this folder share. Everything but reading certificates
- * happens on the loop's thread.
+/* http/impl.h: what the files of this folder share. Everything but reading certificates happens on the loop's thread.
  *
  *   client.c     libcurl's multi handle, and the task that drives it
  *   transfer.c   one request inside libcurl: its callbacks, which must not suspend

@@ -40,15 +40,10 @@ static void give_back(void *memory)
     }
 }
 
-static void set_hooks(void)
-{
-    cJSON_InitHooks(&(cJSON_Hooks){ allocate, give_back });
-}
-
 /* When the library is loaded, so that nobody is inside cJSON yet. */
 __attribute__((constructor)) static void begin(void)
 {
-    set_hooks();
+    cJSON_InitHooks(&(cJSON_Hooks){ allocate, give_back });
 }
 
 /* Others may use cJSON after this module is gone. */
@@ -77,9 +72,14 @@ static int read_tree(const char *text, size_t size, const char **out_end, cJSON 
     bool short_of_memory = pool.failed;
     pool.next = NULL;
     pool.failed = false;
-    if (*out_tree && elsewhere) { /* another module has set hooks of its own since */
-        set_hooks();
-        return casgi_defer(delete_tree, *out_tree);
+    if (*out_tree && elsewhere) { /* a module loaded later has set its own hooks; ours are not set again, as it may be
+                                   * inside cJSON on another thread */
+        int rc = casgi_defer(delete_tree, *out_tree);
+        if (rc) {
+            cJSON_Delete(*out_tree);
+            *out_tree = NULL;
+        }
+        return rc;
     }
     return !*out_tree && short_of_memory ? CASGI_ENOMEM : 0;
 }
@@ -127,14 +127,14 @@ static size_t find_offence(const char *text, size_t size)
 
 /* ---- the sentence ---- */
 
-static int refuse(const char *text, size_t byte, casgi_json_error_t *out_error)
+static int refuse(const char *what, const char *text, size_t byte, casgi_json_error_t *out_error)
 {
     if (out_error) {
         const char *line = memrchr(text, '\n', byte);
         *out_error = (casgi_json_error_t){ .code = CASGI_EINVAL, .byte = byte };
         out_error->line = (uint32_t)count(text, byte, '\n') + 1;
         out_error->column = (uint32_t)(byte - (line ? (size_t)(line + 1 - text) : 0)) + 1;
-        (void)snprintf(out_error->message, sizeof(out_error->message), "not valid JSON at line %u, column %u",
+        (void)snprintf(out_error->message, sizeof(out_error->message), "%s at line %u, column %u", what,
                        out_error->line, out_error->column);
     }
     return CASGI_EINVAL;
@@ -147,11 +147,12 @@ int casgi_json_parse(const char *text, size_t size, const cJSON **out_document, 
     *out_document = NULL;
     size_t offence = find_offence(text, size);
     if (offence < size) {
-        return refuse(text, offence, out_error);
+        bool deep = text[offence] == '[' || text[offence] == '{';
+        return refuse(deep ? "nested too deeply" : "a NUL character", text, offence, out_error);
     }
     int rc = read_tree(text, size, &end, &tree);
     if (rc == 0 && !tree) {
-        rc = refuse(text, (size_t)(end - text), out_error);
+        rc = refuse("not valid JSON", text, (size_t)(end - text), out_error);
     } else if (rc && out_error) {
         *out_error = (casgi_json_error_t){ .code = rc, .message = "memory is short" };
     }

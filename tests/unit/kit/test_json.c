@@ -78,7 +78,7 @@ static const char *again(const char *text)
     return out.ptr;
 }
 
-static void assert_refused(const char *text, size_t size, size_t byte, unsigned line, unsigned column)
+static void assert_refused(const char *what, const char *text, size_t size, size_t byte, unsigned line, unsigned column)
 {
     const cJSON *document;
     casgi_json_error_t error;
@@ -89,7 +89,7 @@ static void assert_refused(const char *text, size_t size, size_t byte, unsigned 
     assert_int_equal(error.byte, byte);
     assert_int_equal(error.line, line);
     assert_int_equal(error.column, column);
-    (void)snprintf(sentence, sizeof(sentence), "not valid JSON at line %u, column %u", line, column);
+    (void)snprintf(sentence, sizeof(sentence), "%s at line %u, column %u", what, line, column);
     assert_string_equal(error.message, sentence);
 }
 
@@ -197,12 +197,12 @@ static void test_json__a_long_text_grows_the_output(void **state)
 static void test_json__an_offence_has_its_place(void **state)
 {
     (void)state;
-    assert_refused("", 0, 0, 1, 1);
-    assert_refused("{\"a\":\n  nope}", 13, 8, 2, 3);
-    assert_refused("{\"a\":1} x", 9, 8, 1, 9);
-    assert_refused("[1,", 3, 3, 1, 4);
-    assert_refused("{\"a\":\"\0\"}", 9, 6, 1, 7);
-    assert_refused("[\"a\\u0000\"]", 11, 3, 1, 4);
+    assert_refused("not valid JSON", "", 0, 0, 1, 1);
+    assert_refused("not valid JSON", "{\"a\":\n  nope}", 13, 8, 2, 3);
+    assert_refused("not valid JSON", "{\"a\":1} x", 9, 8, 1, 9);
+    assert_refused("not valid JSON", "[1,", 3, 3, 1, 4);
+    assert_refused("a NUL character", "{\"a\":\"\0\"}", 9, 6, 1, 7);
+    assert_refused("a NUL character", "[\"a\\u0000\"]", 11, 3, 1, 4);
 }
 
 static void test_json__nesting_has_a_limit(void **state)
@@ -211,7 +211,7 @@ static void test_json__nesting_has_a_limit(void **state)
     (void)state;
     assert_string_equal(again(text), text);
     text = nested(CASGI_JSON_NESTING_LIMIT + 1);
-    assert_refused(text, strlen(text), CASGI_JSON_NESTING_LIMIT, 1, CASGI_JSON_NESTING_LIMIT + 1);
+    assert_refused("nested too deeply", text, strlen(text), CASGI_JSON_NESTING_LIMIT, 1, CASGI_JSON_NESTING_LIMIT + 1);
 }
 
 static void test_json__brackets_in_strings_do_not_nest(void **state)
@@ -291,9 +291,6 @@ static void test_json__hooks_of_another_module_are_survived(void **state)
     assert_int_equal(parse("{\"a\":\"b\"}", &document, NULL), 0);
     assert_ptr_equal(arena.deferred_arg, document); /* freed when the task ends */
     assert_string_equal(cJSON_GetObjectItemCaseSensitive(document, "a")->valuestring, "b");
-    size_t count = arena.count;
-    assert_string_equal(again("{\"c\":1}"), "{\"c\":1}");
-    assert_true(arena.count > count);
 }
 
 static void test_json__short_memory_is_told(void **state)
@@ -399,11 +396,11 @@ int main(void)
         JSON_TEST(test_json__raw_text_is_printed_as_it_is),
         JSON_TEST(test_json__a_tree_takes_the_arena_only),
         JSON_TEST(test_json__trees_of_others_stay_on_the_heap),
-        JSON_TEST(test_json__hooks_of_another_module_are_survived),
         JSON_TEST(test_json__short_memory_is_told),
         JSON_TEST(test_json__a_body_is_received_and_answered),
         JSON_TEST(test_json__a_body_too_large_is_told),
         JSON_TEST(test_json__a_refusal_has_its_detail),
+        JSON_TEST(test_json__hooks_of_another_module_are_survived), /* last: they stay */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

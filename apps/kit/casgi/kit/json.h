@@ -39,8 +39,8 @@ typedef struct casgi_json_error {
 } casgi_json_error_t;
 
 /* [task] [thread] Reads a whole text of `size` bytes, followed by a NUL (as casgi_receive_body leaves it): one value,
- * white space around it. *out_document lives as long as the task's arena. CASGI_EINVAL: it is not JSON, *out_error
- * (NULL allowed) says where; CASGI_ENOMEM. */
+ * white space around it. *out_document lives as long as the task's arena. CASGI_EINVAL: it is not JSON, or not
+ * such as a tree holds; *out_error (NULL allowed) says what and where. CASGI_ENOMEM. */
 int casgi_json_parse(const char *text, size_t size, const cJSON **out_document, casgi_json_error_t *out_error);
 
 /* [task] Receives the request's body, at most `limit` bytes, and reads it. Beside casgi_json_parse's codes:
