@@ -1,9 +1,9 @@
 /* supervisor/watch.h: learns that files were saved (inotify). Two kinds of things are watched:
  *
  *   files  single ones, by path: the module, a source and its headers. Their folders are watched, not they: most saves
- *          are a rename over the old file. A file may be missing, be reached through symbolic links, and its folder may
- * go and come back ("rm -rf build; make"): what leads to it is watched as far as it exists. trees  folders with all
- * below them, those made later too; patterns say which files in them matter.
+ *          are a rename over the old file. A file may be missing, be reached through symbolic links, and its folder
+ *          may go and come back ("rm -rf build; make"): what leads to it is watched as far as it exists.
+ *   trees  folders with all below them, those made later too; patterns say which files in them matter.
  *
  * A save is a close after writing, a rename into place, or a new link; a file that is still being written is reported
  * as such. Deleting is not a save. */
