@@ -212,6 +212,10 @@ void count_sent(struct exchange *ex, size_t size);
 /* Whether the task has sent so much without waiting that others should have a turn. */
 bool owes_turn(struct exchange *ex);
 
+/* A failed send, or a disconnect told at once, counts as so many bytes (`unyielded`): who does not heed it and goes on
+ * for ever must not hold the loop. */
+enum { UNHEEDED = 1 << 16 };
+
 /* ---- response.c, fields.c ---- */
 
 int response_start(struct exchange *ex, const casgi_http_response_start_t *start);

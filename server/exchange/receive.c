@@ -1,9 +1,5 @@
 #include "exchange/private.h"
 
-/* A disconnect told at once counts as so many bytes: who does not heed it and receives for ever must not hold the
- * loop. */
-enum { UNHEEDED = 1 << 16 };
-
 static void give_disconnect(casgi_event_t *out_event)
 {
     casgi_event_init(out_event, CASGI_HTTP_DISCONNECT);

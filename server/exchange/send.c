@@ -1,14 +1,11 @@
 /* send: one event at a time, in order, each whole. */
 #include "exchange/private.h"
 
-/* A failure counts as so many bytes: who does not heed it and sends for ever must not hold the loop. */
-enum { UNHEEDED = 1 << 16 };
-
 enum { TURN_BYTES = 1 << 20 };
 
 /* Who waits to send: on the stack of the call. */
 struct turn {
-    struct list node; /* in outbound.queue */
+    struct list node; /* in exchange_private.turns */
     struct task *task;
 };
 
