@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import unittest
 
 import support
@@ -47,6 +48,22 @@ def programs():
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"), key=lambda path: int(path.split("/")[4]))
     on_path = shutil.which("postgres")
     return os.path.dirname(found[-1]) if found else os.path.dirname(os.path.realpath(on_path)) if on_path else None
+
+
+class Asking:
+    """For a test case with ask(): asking while something else is done."""
+
+    def in_background(self, *asked, **how):
+        """Asks in a thread; the result is in .answer after join()."""
+        thread = threading.Thread(target=lambda: setattr(thread, "answer", self.ask(*asked, **how)), daemon=True)
+        thread.answer = None
+        thread.start()
+        return thread
+
+    def join(self, thread):
+        thread.join(support.PATIENCE)
+        self.assertIsNotNone(thread.answer, "no answer came")
+        return thread.answer
 
 
 class Cluster:

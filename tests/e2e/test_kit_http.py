@@ -202,7 +202,7 @@ class Whole:
 
 
 @kit.needs("HTTP", "fetch")
-class Http(unittest.TestCase):
+class Http(kit.Asking, unittest.TestCase):
     ARGUMENTS = ()  # of the probe
     APP = ""
     CERTIFICATE = None
@@ -250,17 +250,6 @@ class Http(unittest.TestCase):
 
     def stats(self, server=None):
         return json.loads((server or self.server).get("/stats")[2])
-
-    def in_background(self, *asked, **how):
-        thread = threading.Thread(target=lambda: setattr(thread, "answer", self.ask(*asked, **how)), daemon=True)
-        thread.answer = None
-        thread.start()
-        return thread
-
-    def join(self, thread):
-        thread.join(support.PATIENCE)
-        self.assertIsNotNone(thread.answer, "no answer came")
-        return thread.answer
 
 
 class Requests(Http):

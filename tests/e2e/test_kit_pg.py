@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import tempfile
-import threading
 import unittest
 
 import kit
@@ -15,7 +14,7 @@ from wire import Connection, post
 
 
 @kit.needs("PostgreSQL", "pg")
-class Pg(unittest.TestCase):
+class Pg(kit.Asking, unittest.TestCase):
     """One cluster and one probe for the class."""
     ARGUMENTS = ()  # of the probe: MAX CACHE CONNECT_TIMEOUT
     APP = ""
@@ -49,18 +48,6 @@ class Pg(unittest.TestCase):
 
     def stats(self, server=None):
         return json.loads(self.ask("/stats", server=server)[0])
-
-    def in_background(self, *asked, **how):
-        """Asks in a thread; the result is in .answer after join()."""
-        thread = threading.Thread(target=lambda: setattr(thread, "answer", self.ask(*asked, **how)), daemon=True)
-        thread.answer = None
-        thread.start()
-        return thread
-
-    def join(self, thread):
-        thread.join(support.PATIENCE)
-        self.assertIsNotNone(thread.answer, "no answer came")
-        return thread.answer
 
     def wait_held(self, count, server=None):
         wait_until(lambda: self.stats(server)["held"] == count, f"{count} connections to be held")
