@@ -59,6 +59,8 @@ void chunks_release(struct exchange_pools *pools)
         }
         pools->chunk_counts[class] = 0;
     }
+    free(pools->input);
+    pools->input = NULL;
 }
 
 size_t inbound_drop(struct exchange *ex)
@@ -90,20 +92,23 @@ static bool is_unwanted(const struct exchange_private *priv)
     return priv->in.state == INBOUND_GONE || priv->out.state >= RESPONSE_COMPLETE;
 }
 
-/* A new chunk at the end of the queue. NULL: out of memory. */
-static struct chunk *chunk_append(struct exchange *ex, size_t size)
+static void append(struct inbound *in, struct chunk *chunk)
 {
-    struct inbound *in = &ex->priv->in;
-    struct chunk *chunk = chunk_take(ex->host, size);
-    if (!chunk) {
-        return NULL;
-    }
     if (in->last) {
         in->last->next = chunk;
     } else {
         in->first = chunk;
     }
     in->last = chunk;
+}
+
+/* A new chunk at the end of the queue. NULL: out of memory. */
+static struct chunk *chunk_append(struct exchange *ex, size_t size)
+{
+    struct chunk *chunk = chunk_take(ex->host, size);
+    if (chunk) {
+        append(&ex->priv->in, chunk);
+    }
     return chunk;
 }
 
@@ -150,11 +155,16 @@ void exchange_body_commit(struct exchange *ex, size_t size)
     inbound_wake(ex->priv);
 }
 
+static bool is_too_big(const struct exchange *ex, size_t size)
+{
+    uint64_t limit = ex->host->body_limit;
+    return limit && (ex->record.bytes_in > limit || size > limit - ex->record.bytes_in);
+}
+
 int exchange_body(struct exchange *ex, const void *data, size_t size)
 {
     const char *from = data;
-    uint64_t limit = ex->host->body_limit;
-    if (limit && (ex->record.bytes_in > limit || size > limit - ex->record.bytes_in)) {
+    if (is_too_big(ex, size)) {
         return CASGI_ETOOBIG;
     }
     if (is_unwanted(ex->priv)) {
@@ -176,10 +186,43 @@ int exchange_body(struct exchange *ex, const void *data, size_t size)
     return 0;
 }
 
+char *exchange_input(struct exchange_host *host, size_t *out_size)
+{
+    struct exchange_pools *pools = host->pools;
+    if (!pools->input) {
+        pools->input = chunk_take(host, CHUNK_LARGE_SIZE);
+    }
+    *out_size = pools->input ? pools->input->capacity : 0;
+    return pools->input ? pools->input->data : NULL;
+}
+
+/* Whether the bytes may stay in the host's input buffer, and copying them would need one as large. */
+static bool is_adoptable(const struct exchange *ex, const char *data, size_t size)
+{
+    const struct chunk *input = ex->host->pools->input;
+    uintptr_t at = (uintptr_t)data;
+    return input && class_of(size) == CHUNK_LARGE && at >= (uintptr_t)input->data &&
+           at + size <= (uintptr_t)input->data + input->capacity && !ex->priv->in.first && !is_unwanted(ex->priv) &&
+           !is_too_big(ex, size);
+}
+
+int exchange_body_adopt(struct exchange *ex, const char *data, size_t size)
+{
+    if (!is_adoptable(ex, data, size)) {
+        return exchange_body(ex, data, size);
+    }
+    struct chunk *chunk = ex->host->pools->input;
+    ex->host->pools->input = NULL;
+    chunk->start = chunk->end = (size_t)(data - chunk->data);
+    append(&ex->priv->in, chunk);
+    exchange_body_commit(ex, size);
+    return 0;
+}
+
 bool exchange_body_full(const struct exchange *ex)
 {
     size_t high_water = ex->host->body_high_water;
-    return ex->priv->in.buffered >= (high_water ? high_water : CHUNK_LARGE_SIZE);
+    return ex->priv->in.buffered >= (high_water ? high_water : BODY_HIGH_WATER);
 }
 
 void exchange_body_end(struct exchange *ex)

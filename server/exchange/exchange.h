@@ -203,6 +203,14 @@ void exchange_body_commit(struct exchange *ex, size_t size);
  * aborts); CASGI_ENOMEM. */
 int exchange_body(struct exchange *ex, const void *data, size_t size) __attribute__((warn_unused_result));
 
+/* Where to receive before it is known for whom; host had an exchange before. At least 64 KiB and an ordinary head;
+ * what it holds is anyone's once an application runs or more is received. NULL: out of memory. */
+char *exchange_input(struct exchange_host *host, size_t *out_size);
+
+/* As exchange_body, for the last bytes received there: where nothing waits before them and they are many, they are not
+ * copied; the exchange keeps the buffer, and exchange_input lends another. Elsewhere the same as exchange_body. */
+int exchange_body_adopt(struct exchange *ex, const char *data, size_t size) __attribute__((warn_unused_result));
+
 /* Whether reading should pause: buffered body is at high water. consumed() follows. */
 bool exchange_body_full(const struct exchange *ex);
 

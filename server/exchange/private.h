@@ -24,7 +24,8 @@ struct chunk {
 enum chunk_class { CHUNK_SMALL, CHUNK_LARGE, CHUNK_CLASSES };
 
 #define CHUNK_SMALL_SIZE ((size_t)4096 - sizeof(struct chunk) - 1)
-#define CHUNK_LARGE_SIZE ((size_t)65536)
+#define CHUNK_LARGE_SIZE ((size_t)65536 + 4096) /* a body of 64 KiB and its head, received in one */
+#define BODY_HIGH_WATER ((size_t)65536)
 
 /* The parts of an exchange's state that a new one finds zeroed: PRIVATE_ZEROED bytes, kept few. */
 
@@ -100,6 +101,7 @@ struct exchange_pools {
     size_t count;
     struct chunk *chunks[CHUNK_CLASSES];
     size_t chunk_counts[CHUNK_CLASSES];
+    struct chunk *input; /* lent by exchange_input, of nobody's body yet; NULL: none */
 };
 
 static inline struct exchange *exchange_of(struct exchange_private *priv)

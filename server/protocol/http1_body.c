@@ -10,6 +10,7 @@ void http1_body_begin(struct http1 *c, const struct http1_facts *facts)
     c->drained = 0;
     c->body_debt_ms = 0;
     c->body_recent = 0;
+    c->bulky = facts->content_length > HTTP1_READ_SIZE;
     if (facts->chunked) {
         c->in = IN_CHUNKED;
         http1_chunks_init(&c->body.chunks);
@@ -59,8 +60,8 @@ static void note_received(struct http1 *c, size_t size)
     c->body_recent = size < UINT32_MAX - c->body_recent ? c->body_recent + (uint32_t)size : UINT32_MAX;
 }
 
-/* false: the body is at its end, one way or the other. */
-static bool deliver(struct http1 *c, const char *data, size_t size)
+/* `behind`: how many bytes at hand lie behind these. false: the body is at its end, one way or the other. */
+static bool deliver(struct http1 *c, const char *data, size_t size, size_t behind)
 {
     note_received(c, size);
     if (!c->ex) {
@@ -71,7 +72,7 @@ static bool deliver(struct http1 *c, const char *data, size_t size)
         }
         return true;
     }
-    int rc = exchange_body(c->ex, data, size);
+    int rc = behind ? exchange_body(c->ex, data, size) : exchange_body_adopt(c->ex, data, size);
     if (rc == CASGI_ETOOBIG) {
         http1_body_fail(c, 413, "the body is larger than the limit");
     } else if (rc) {
@@ -92,7 +93,7 @@ static void take_length(struct http1 *c, struct http1_window *window)
     size_t size = window->size < c->body.left ? window->size : (size_t)c->body.left;
     const char *data = window->data;
     advance(c, window, size);
-    if (deliver(c, data, size)) {
+    if (deliver(c, data, size, window->size)) {
         c->body.left -= size;
         if (c->body.left == 0) {
             finish(c);
@@ -117,7 +118,7 @@ static void take_chunks(struct http1 *c, struct http1_window *window)
             finish(c);
             return;
         case CHUNKS_DATA:
-            if (!deliver(c, body.ptr, body.len)) {
+            if (!deliver(c, body.ptr, body.len, window->size)) {
                 return;
             }
             break;
@@ -152,7 +153,7 @@ static uint64_t sure(const struct http1 *c)
 void http1_body_expect(struct http1 *c, size_t at_hand)
 {
     size_t room;
-    if (c->more && c->in == IN_LENGTH && at_hand < c->body.left) {
+    if (c->more && c->in == IN_LENGTH && at_hand < c->body.left && at_hand < HTTP1_READ_SIZE) {
         (void)exchange_body_reserve(c->ex, c->body.left < RECEIVE_MOST ? (size_t)c->body.left : RECEIVE_MOST, &room);
     }
 }

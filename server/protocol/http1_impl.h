@@ -73,6 +73,7 @@ struct http1 {
     bool chunked;   /* the response is */
     bool delimited; /* the response ends where the connection ends */
     bool bodiless;  /* the response has no body */
+    bool bulky;     /* its body is more than a usual recv brings; probably the next one's, too */
 
     bool busy : 1;     /* inside a callback */
     bool fresh : 1;    /* not a byte of a request came yet; its time runs */

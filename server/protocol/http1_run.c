@@ -251,6 +251,10 @@ bool http1_wants_input(const struct http1 *c)
 char *http1_input_room(struct http1 *c, size_t *out_size)
 {
     if (!c->kept) {
+        char *bulk = c->bulky ? exchange_input(c->host->exchanges, out_size) : NULL;
+        if (bulk) {
+            return bulk;
+        }
         *out_size = HTTP1_READ_SIZE;
         return loop_scratch(c->stream->loop);
     }

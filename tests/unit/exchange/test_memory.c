@@ -149,7 +149,7 @@ static void test_memory__streamed_upload_is_of_bounded_size(void **state)
     unsigned long before = allocations;
     for (int i = 0; i < 100; i++) {
         assert_non_null(exchange_body_reserve(ex, sizeof(piece), &size));
-        assert_int_equal(size, sizeof(piece));
+        assert_true(size >= sizeof(piece));
         exchange_body_commit(ex, size);
         fixture_run(f);
         f->driver.body_size = 0;

@@ -236,12 +236,10 @@ static void note_expected(char *out, size_t capacity, size_t size)
     snprintf(out, capacity, "%zu:%llx 0:0 ", size, (unsigned long long)sum);
 }
 
-/* A request with `size` body bytes and a second one behind it, in one go. */
-static void check_size(struct wire *w, size_t size, size_t chunk)
+/* A request with `size` body bytes, in one go. */
+static void send_large(struct wire *w, size_t size, size_t chunk)
 {
-    char text[128], expected[64];
-    note_expected(expected, sizeof expected, size);
-    wire_connect(w, app_sum);
+    char text[128];
     if (chunk) {
         wire_send(w, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 56);
         for (size_t at = 0; at < size; at += chunk) {
@@ -257,6 +255,15 @@ static void check_size(struct wire *w, size_t size, size_t chunk)
             (size_t)snprintf(text, sizeof text, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", size));
         wire_send(w, large, size);
     }
+}
+
+/* And a second one behind it. */
+static void check_size(struct wire *w, size_t size, size_t chunk)
+{
+    char expected[64];
+    note_expected(expected, sizeof expected, size);
+    wire_connect(w, app_sum);
+    send_large(w, size, chunk);
     wire_say(w, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_saw(w, expected);
     assert_got(w, OK_KEPT OK_KEPT);
@@ -273,6 +280,34 @@ static void test_request__bodies_of_every_awkward_size_arrive(void **state)
         check_size(*state, size, 0);
     }
     check_size(*state, sizeof large, 0);
+}
+
+/* After one large body the next is received in another way; a small one ends that. */
+static void check_behind_a_large_one(struct wire *w, size_t size, size_t chunk)
+{
+    char expected[64];
+    note_expected(expected, sizeof expected, size);
+    wire_connect(w, app_sum);
+    send_large(w, 20000, 0);
+    wire_settle(w);
+    w->seen_size = 0;
+    send_large(w, size, chunk);
+    wire_say(w, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_saw(w, expected);
+    assert_got(w, OK_KEPT OK_KEPT OK_KEPT);
+}
+
+static void test_request__bodies_of_every_awkward_size_arrive_behind_a_large_one(void **state)
+{
+    fill_large();
+    for (size_t size = 65536 - 70; size < 65536 + 4096 + 10; size += size < 65536 + 10 || size > 69500 ? 1 : 97) {
+        check_behind_a_large_one(*state, size, 0);
+    }
+    for (size_t size = 1; size < sizeof large; size = size * 3 / 2 + 1) {
+        check_behind_a_large_one(*state, size, 0);
+        check_behind_a_large_one(*state, size, sizeof large);
+        check_behind_a_large_one(*state, size, size / 3 + 1);
+    }
 }
 
 static void test_request__chunks_of_every_awkward_size_arrive(void **state)
@@ -308,6 +343,7 @@ int main(void)
         WIRE_TEST(test_request__large_body_arrives_whole),
         WIRE_TEST(test_request__a_body_that_is_there_comes_in_one_piece),
         WIRE_TEST(test_request__bodies_of_every_awkward_size_arrive),
+        WIRE_TEST(test_request__bodies_of_every_awkward_size_arrive_behind_a_large_one),
         WIRE_TEST(test_request__chunks_of_every_awkward_size_arrive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
