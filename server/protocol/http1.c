@@ -1,6 +1,7 @@
 #include "protocol/http1.h"
 
 #include "protocol/http1_impl.h"
+#include "protocol/http1_section.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -238,6 +239,7 @@ void http1_host_init(struct http1_host *host, struct loop *loop, uint64_t head_t
     http1_head_setup();
     host->buffers = (struct http1_buffers){ .count = { 0 } };
     host->defaults = (struct http1_defaults){ .text = NULL };
+    http1_sections_init(&host->sections);
     http1_due_setup(host, loop, head_timeout, idle_timeout, write_timeout);
     if (!host->on_drained) {
         host->on_drained = close_drained;
@@ -252,6 +254,7 @@ void http1_host_release(struct http1_host *host)
     expiry_list_release(&host->body_deadline);
     expiry_list_release(&host->linger_deadline);
     http1_buffers_release(&host->buffers);
+    http1_sections_release(&host->sections);
     free(host->defaults.text);
     host->defaults = (struct http1_defaults){ .text = NULL };
 }

@@ -17,6 +17,15 @@ struct http1_buffers {
     size_t count[2];
 };
 
+/* Header sections that came twice (http1_section.h). Zeroed is empty. */
+#define HTTP1_SECTION_SLOTS 64
+struct http1_section;
+struct http1_sections {
+    struct http1_section *slots[HTTP1_SECTION_SLOTS];
+    uint64_t noted[HTTP1_SECTION_SLOTS]; /* hash of the last one that came once */
+    uint64_t seed;
+};
+
 /* The default fields as text, behind a date line. Zeroed is empty. */
 struct http1_defaults {
     char *text;
@@ -58,6 +67,7 @@ struct http1_host {
     struct expiry_list linger_deadline; /* how long a closed connection's last bytes are awaited */
     struct http1_buffers buffers;
     struct http1_defaults defaults;
+    struct http1_sections sections;
 };
 
 /* Durations in microseconds; 0: never. */

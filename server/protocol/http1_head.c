@@ -3,6 +3,7 @@
 #include "base/httpchars.h"
 #include "base/httpfield.h"
 #include "protocol/http1_field.h"
+#include "protocol/http1_section.h"
 
 #include <llhttp.h>
 #include <string.h>
@@ -390,6 +391,46 @@ static int check_together(struct head_parser *head)
     return 0;
 }
 
+/* ---- a header section that came before ---- */
+
+static void recall(struct head_parser *head, const struct http1_section *section, char *text)
+{
+    memcpy(text, section->text, section->size);
+    for (size_t i = 0; i < section->field_count; i++) {
+        const struct http1_section_field *field = &section->fields[i];
+        head->fields[i] = (casgi_header_t){ .name = { text + field->name, field->name_len },
+                                            .value = { text + field->value, field->value_len } };
+    }
+    head->field_count = section->field_count;
+    head->host = &head->fields[section->host];
+    *head->facts = section->facts;
+}
+
+static int parse_section(struct head_parser *head, const char *raw, char *text, struct http1_sections *sections)
+{
+    struct http1_section_parsed parsed = { .raw = raw, .text = text, .size = (size_t)(head->text + head->size - text) };
+    if (!head->facts->http10) {
+        const struct http1_section *known = http1_section_find(sections, raw, parsed.size, &parsed.hash);
+        if (known) {
+            recall(head, known, text);
+            return 0;
+        }
+    }
+    int rc = parse_fields(head, text);
+    if (rc == 0) {
+        rc = check_together(head);
+    }
+    if (rc == 0 && !head->facts->http10) {
+        head->facts->section = (uint16_t)parsed.hash;
+        parsed.fields = head->fields;
+        parsed.field_count = head->field_count;
+        parsed.host = head->host;
+        parsed.facts = head->facts;
+        http1_section_note(sections, &parsed);
+    }
+    return rc;
+}
+
 /* The authority of an absolute target replaces what the host field says (RFC 9112, section 3.2.2). */
 static void set_host(struct head_parser *head)
 {
@@ -423,7 +464,8 @@ static inline void begin(struct head_parser *head, struct exchange *ex, char *te
 }
 
 int http1_head_parse(struct exchange *ex, const char *head_bytes, size_t size, size_t lines,
-                     struct http1_facts *out_facts, struct http1_fault *out_fault)
+                     struct http1_sections *sections, const struct http1_section *known, struct http1_facts *out_facts,
+                     struct http1_fault *out_fault)
 {
     /* As many fields as lines behind the first, and one more for the host of an absolute target. */
     casgi_header_t *room = arena_alloc(&ex->arena, lines * sizeof *room + size + 1);
@@ -440,11 +482,10 @@ int http1_head_parse(struct exchange *ex, const char *head_bytes, size_t size, s
     head.fault = out_fault;
     *out_facts = (struct http1_facts){ .content_length = -1 };
     int rc = parse_request_line(&head, &fields);
-    if (rc == 0) {
-        rc = parse_fields(&head, fields);
-    }
-    if (rc == 0) {
-        rc = check_together(&head);
+    if (rc == 0 && known) {
+        recall(&head, known, fields);
+    } else if (rc == 0) {
+        rc = parse_section(&head, head_bytes + (fields - text), fields, sections);
     }
     if (rc == 0) {
         rc = set_target(&head);

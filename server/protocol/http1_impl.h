@@ -61,8 +61,9 @@ struct http1 {
     int32_t server_port;
     uint16_t client_len; /* of the texts behind this struct, each with a NUL */
     uint16_t server_len;
-    uint8_t in;  /* enum http1_in */
-    uint8_t due; /* enum http1_due: what `deadline` is set for */
+    uint16_t section; /* tag of the last request's header section */
+    uint8_t in;       /* enum http1_in */
+    uint8_t due;      /* enum http1_due: what `deadline` is set for */
 
     /* Set anew by each request: whole bytes. */
     bool begun;    /* the exchange's application was called */

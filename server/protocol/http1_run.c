@@ -1,5 +1,6 @@
 /* From bytes to requests: the loop over what has been received. */
 #include "protocol/http1_impl.h"
+#include "protocol/http1_section.h"
 
 #include <string.h>
 
@@ -68,6 +69,7 @@ static void take_facts(struct http1 *c, const struct http1_facts *facts)
     c->begun = false;
     c->body_bad = false;
     c->last = false;
+    c->section = facts->section;
     c->keep = facts->keep_alive;
     c->http10 = facts->http10;
     c->out_left = 0;
@@ -141,7 +143,7 @@ static void begin_exchange(struct http1 *c, struct http1_window *window, const s
 }
 
 /* A whole head at the window's begin. */
-static void begin_request(struct http1 *c, struct http1_window *window)
+static void begin_request(struct http1 *c, struct http1_window *window, const struct http1_section *known)
 {
     const struct http1_scan scan = window->scan;
     struct http1_facts facts;
@@ -152,7 +154,8 @@ static void begin_request(struct http1 *c, struct http1_window *window)
         return;
     }
     fill_connection(c);
-    int rc = http1_head_parse(c->ex, window->data, scan.searched, scan.lines, &facts, &fault);
+    int rc =
+        http1_head_parse(c->ex, window->data, scan.searched, scan.lines, &c->host->sections, known, &facts, &fault);
     if (rc == 0) {
         rc = exchange_set_request_id(c->ex);
     }
@@ -183,6 +186,21 @@ static void skip_empty_lines(struct http1_window *window)
     }
 }
 
+/* A whole head is at hand whose header section is the one that the connection sent last: it need not be scanned. */
+static const struct http1_section *find_again(struct http1 *c, struct http1_window *window)
+{
+    size_t head, limit = c->host->head_limit;
+    const struct http1_section *section =
+        window->scan.searched ? NULL
+                              : http1_section_again(&c->host->sections, c->section, window->data, window->size, &head);
+    if (!section || (limit && head > limit)) {
+        return NULL;
+    }
+    window->scan.searched = (uint32_t)head;
+    window->scan.lines = (uint32_t)section->field_count + 1;
+    return section;
+}
+
 /* false: nothing can be done before more bytes come. */
 static bool step_head(struct http1 *c, struct http1_window *window)
 {
@@ -198,9 +216,14 @@ static bool step_head(struct http1 *c, struct http1_window *window)
         return false;
     }
     c->fresh = false;
+    const struct http1_section *known = find_again(c, window);
+    if (known) {
+        begin_request(c, window, known);
+        return true;
+    }
     int rc = http1_scan(&window->scan, window->data, window->size, host->head_limit, host->header_count_limit, &fault);
     if (rc > 0) {
-        begin_request(c, window);
+        begin_request(c, window, NULL);
     } else if (rc < 0) {
         http1_refuse(c, &fault);
     }
