@@ -18,20 +18,6 @@ ssize_t __wrap_stream_recv(struct stream *stream, void *data, size_t size)
     return got;
 }
 
-static int app_pieces(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
-{
-    casgi_event_t event;
-    (void)scope;
-    do {
-        int rc = casgi_receive(receive, &event);
-        if (rc) {
-            return rc;
-        }
-        wire_note(wire_of(app), "%zu ", event.http_request.body.len);
-    } while (event.http_request.more_body);
-    return casgi_respond(send, 200, "text/plain", "ok\n");
-}
-
 static void post(struct wire *w, size_t size)
 {
     static char body[200000];

@@ -172,25 +172,11 @@ static void test_request__large_body_arrives_whole(void **state)
     assert_string_equal(w->out + w->out_size - 7, "\r\n0\r\n\r\n");
 }
 
-static int app_count_pieces(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
-{
-    casgi_event_t event;
-    (void)scope;
-    do {
-        int rc = casgi_receive(receive, &event);
-        if (rc) {
-            return rc;
-        }
-        wire_note(wire_of(app), "%zu ", event.http_request.body.len);
-    } while (event.http_request.more_body);
-    return casgi_respond(send, 200, "text/plain", "ok\n");
-}
-
 static void test_request__a_body_that_is_there_comes_in_one_piece(void **state)
 {
     struct wire *w = *state;
     static char body[40000];
-    wire_connect(w, app_count_pieces);
+    wire_connect(w, app_pieces);
     wire_send(w, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n", 51);
     wire_send(w, body, sizeof body);
     wire_settle(w);

@@ -80,6 +80,9 @@ static inline struct wire *wire_of(casgi_app_t *app)
  * content-length. */
 int app_probe(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send);
 
+/* Notes the size of each piece of the body, each with a space behind it, and answers "ok\n". */
+int app_pieces(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send);
+
 /* Sends back each piece of the body as it comes. */
 int app_echo(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send);
 
