@@ -68,8 +68,8 @@ static void test_section__another_connection_finds_it(void **state)
 static void test_section__several_are_known_by_turns(void **state)
 {
     struct wire *w = *state;
-    w->host.sections.seed = 1; /* by this they have three places */
     connect_probe(w);
+    w->host.sections.seed = 1; /* by this they have three places */
     for (int i = 0; i < 4; i++) {
         parsed = 0;
         check_seen(w, "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\n\r\n", "GET / 1.1 host=a,a=1 []\n");
