@@ -11,10 +11,12 @@
 struct http1;
 struct http1_buffer;
 
+enum { HTTP1_BUFFER_SIZES = 3 };
+
 /* Buffers for what was received and cannot be used yet; kept for reuse. Zeroed is empty. */
 struct http1_buffers {
-    struct http1_buffer *free[2]; /* by size */
-    size_t count[2];
+    struct http1_buffer *free[HTTP1_BUFFER_SIZES]; /* by size */
+    size_t count[HTTP1_BUFFER_SIZES];
 };
 
 /* Header sections that came twice (http1_section.h). Zeroed is empty. */

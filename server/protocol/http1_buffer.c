@@ -3,14 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of allocations: the whole of a page, and what one recv may bring. */
-static const size_t sizes[2] = { 4096, 16384 + sizeof(struct http1_buffer) };
-static const size_t kept_most[2] = { 256, 64 };
+/* Of allocations: the whole of a page, what one recv may bring, and what one where a large body is expected may. */
+static const size_t sizes[HTTP1_BUFFER_SIZES] = { 4096, 16384 + sizeof(struct http1_buffer),
+                                                  65536 + 4096 + sizeof(struct http1_buffer) };
+static const size_t kept_most[HTTP1_BUFFER_SIZES] = { 256, 64, 4 };
 
 struct http1_buffer *http1_buffer_new(struct http1_buffers *buffers, size_t size)
 {
     size_t whole = size + sizeof(struct http1_buffer);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < HTTP1_BUFFER_SIZES; i++) {
         if (whole > sizes[i]) {
             continue;
         }
@@ -37,7 +38,7 @@ void http1_buffer_free(struct http1_buffers *buffers, struct http1_buffer *buffe
     if (!buffer) {
         return;
     }
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < HTTP1_BUFFER_SIZES; i++) {
         if (buffer->capacity + sizeof(struct http1_buffer) == sizes[i] && buffers->count[i] < kept_most[i]) {
             buffer->next = buffers->free[i];
             buffers->free[i] = buffer;
@@ -90,7 +91,7 @@ char *http1_buffer_room(struct http1_buffers *buffers, struct http1_buffer **buf
 
 void http1_buffers_release(struct http1_buffers *buffers)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < HTTP1_BUFFER_SIZES; i++) {
         while (buffers->free[i]) {
             struct http1_buffer *next = buffers->free[i]->next;
             free(buffers->free[i]);

@@ -1,5 +1,5 @@
 /* protocol/http1_buffer.h: what was received and cannot be used yet: an incomplete head, or requests that wait for the
- * one before them. A connection holds one only while that is so; two sizes are kept for reuse. */
+ * one before them. A connection holds one only while that is so; three sizes are kept for reuse. */
 #pragma once
 
 #include "protocol/http1.h"

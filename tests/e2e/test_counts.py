@@ -74,6 +74,10 @@ class Allocations(support.TestCase):
         for size in (100, 20_000):
             self.assertEqual(self.calls(example("echo"), post("/", b"x" * size)), 0, size)
 
+    def test_posts_that_wait_for_one_another_make_none(self):
+        for size in (100, 20_000, 65_536):
+            self.assertEqual(self.calls(example("echo"), post("/", b"x" * size), at_once=3), 0, size)
+
 
 class SystemCalls(support.TestCase):
     REQUESTS = 2000

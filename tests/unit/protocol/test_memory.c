@@ -4,6 +4,7 @@
 
 #include "protocol/http1_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,41 @@ static void test_memory__pipelined_requests_ask_for_none(void **state)
 static void test_memory__a_body_asks_for_none(void **state)
 {
     check_no_allocation(*state, app_echo, "POST / HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\n0123456789");
+}
+
+static int app_drop(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    casgi_event_t event;
+    (void)app, (void)scope;
+    do {
+        int rc = casgi_receive(receive, &event);
+        if (rc) {
+            return rc;
+        }
+    } while (event.type == CASGI_HTTP_REQUEST && event.http_request.more_body);
+    return casgi_respond(send, 200, "text/plain", "ok\n");
+}
+
+enum { POSTS_MOST = 300000 };
+
+/* A POST of so many bytes, so many times. */
+static void put_posts(char text[POSTS_MOST], int count, int size)
+{
+    for (int i = 0; i < count; i++) {
+        text += snprintf(text, 100, "POST / HTTP/1.1\r\n" HOST "Content-Length: %d\r\n\r\n", size);
+        memset(text, 'x', (size_t)size);
+        text += size;
+    }
+    *text = '\0';
+}
+
+static void test_memory__pipelined_large_bodies_ask_for_none(void **state)
+{
+    static char text[POSTS_MOST];
+    for (int size = 16000; size <= 70000; size += 13000) {
+        put_posts(text, 3, size);
+        check_no_allocation(*state, app_drop, text);
+    }
 }
 
 static void test_memory__a_cut_head_asks_for_none(void **state)
@@ -167,6 +203,19 @@ static void test_memory__any_may_fail_in_a_body(void **state)
     run_all(&chunks, app_echo);
 }
 
+/* Such as are received where they stay, and such as do not fit there. */
+static void test_memory__any_may_fail_in_large_bodies_behind_each_other(void **state)
+{
+    static char first[POSTS_MOST], more[POSTS_MOST];
+    const struct scenario large = { first, more, 3 };
+    (void)state;
+    for (int size = 20000; size <= 70000; size += 50000) {
+        put_posts(first, 1, size);
+        put_posts(more, 2, size);
+        run_all(&large, app_drop);
+    }
+}
+
 static int app_sleep(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
 {
     int rc = casgi_sleep(100);
@@ -203,11 +252,13 @@ int main(void)
         WIRE_TEST(test_memory__a_plain_request_asks_for_none),
         WIRE_TEST(test_memory__pipelined_requests_ask_for_none),
         WIRE_TEST(test_memory__a_body_asks_for_none),
+        WIRE_TEST(test_memory__pipelined_large_bodies_ask_for_none),
         WIRE_TEST(test_memory__a_cut_head_asks_for_none),
         WIRE_TEST(test_memory__an_idle_connection_is_small),
         cmocka_unit_test(test_memory__any_may_fail_in_a_plain_request),
         cmocka_unit_test(test_memory__any_may_fail_in_a_cut_head),
         cmocka_unit_test(test_memory__any_may_fail_in_a_body),
+        cmocka_unit_test(test_memory__any_may_fail_in_large_bodies_behind_each_other),
         cmocka_unit_test(test_memory__any_may_fail_while_requests_wait),
         WIRE_TEST(test_memory__none_for_a_connection_is_told),
     };
