@@ -7,7 +7,7 @@ import unittest
 import support
 from served import Scripted
 from support import wait_until
-from wire import get
+from wire import get, post
 
 MIB = 1 << 20
 ALLOWED = 2 * MIB
@@ -113,6 +113,22 @@ class Memory(Scripted):
         with self.watch() as watch:
             for connection in connections:
                 connection.push(self.script(("start", 200), ("end-fill", 1000)) * 100, 4 * MIB, patience=0.1)
+        self.assert_bounded(watch)
+
+    def test_large_bodies_on_kept_connections(self):
+        """From the second on each is received with its head, into a buffer that its handler keeps."""
+        connections = [self.connect(receive_buffer=4096) for _ in range(8)]
+        body = b"x" * 65536
+        with self.watch() as watch:
+            for words in (("receive-all",), ("receive-all", ("gate", self.name))):
+                for connection in connections:
+                    connection.send(post(self.target(*words, ("start", 200), ("end", "x")), body))
+                if len(words) == 1:
+                    self.assertEqual({connection.response().body for connection in connections}, {b"x"})
+            for connection in connections:
+                connection.send(self.script(("start", 200), ("end-fill", 1000)) * 500)
+            self.open()
+            self.assertEqual({connection.response().body for connection in connections}, {b"x"})
         self.assert_bounded(watch)
 
     def test_it_goes_back_when_they_leave(self):
