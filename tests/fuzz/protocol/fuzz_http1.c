@@ -1,5 +1,6 @@
-/* Any bytes through a real connection: whole, byte by byte, and cut at places that depend on them. Whatever they are,
- * the connection must end, no task may be left, and the answer must not depend on how the bytes were cut. */
+/* Any bytes through a real connection: whole, byte by byte, cut at places that depend on them, and behind a large body,
+ * which has them received elsewhere. Whatever they are, the connection must end, no task may be left, and the answer
+ * must not depend on how the bytes were cut or what was before them. */
 #include "casgi/app.h"
 #include "casgi/imports.h"
 #include "protocol/http1.h"
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IN_MOST = 16384, OUT_MOST = 1 << 20, PAIR = 1 << 17, TURNS = 100000 };
+enum { IN_MOST = 16384, OUT_MOST = 1 << 20, PAIR = 1 << 17, TURNS = 100000, BODY_LIMIT = 6000, LARGE = 17000 };
 
 static struct loop *loop;
 static struct exchange_host exchanges;
@@ -54,6 +55,23 @@ static int read_all(casgi_receive_t *receive, struct piece **last)
     return 0;
 }
 
+/* Its beginning byte by byte, so that the chunks do not show how the body came, and a sum of all. */
+static int tell_body(const struct piece *first, casgi_send_t *send)
+{
+    size_t size = 0;
+    uint32_t sum = 0;
+    int rc = 0;
+    char text[32];
+    for (const struct piece *p = first; rc == 0 && p; p = p->next) {
+        for (size_t i = 0; rc == 0 && i < p->size; i++) {
+            sum = sum * 31 + (unsigned char)p->bytes[i];
+            rc = size++ < 64 ? casgi_send_body(send, p->bytes + i, 1, true) : 0;
+        }
+    }
+    int length = snprintf(text, sizeof text, " %zu %08x", size, (unsigned)sum);
+    return rc ? rc : casgi_send_body(send, text, (size_t)length, true);
+}
+
 static int echo_all(const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
 {
     struct piece first = { .size = 0 };
@@ -61,15 +79,7 @@ static int echo_all(const casgi_scope_t *scope, casgi_receive_t *receive, casgi_
     int rc = read_all(receive, &last);
     rc = rc ? rc : casgi_send_start(send, 200, scope->headers, 0);
     rc = rc ? rc : casgi_send_body(send, scope->path.ptr, scope->path.len, true);
-    for (struct piece *p = first.next; rc == 0 && p; p = p->next) {
-        /* Byte by byte, so that the chunks do not show how the body came. */
-        for (size_t i = 0; rc == 0 && i < p->size && i < 64; i++) {
-            rc = casgi_send_body(send, p->bytes + i, 1, true);
-        }
-        if (p->size > 64) {
-            answer->comparable = false;
-        }
-    }
+    rc = rc ? rc : tell_body(first.next, send);
     return rc ? rc : casgi_send_body(send, NULL, 0, false);
 }
 
@@ -164,7 +174,7 @@ static void set_up(void)
     const struct loop_options options = { .fake_clock = true };
     check(loop_new(&options, &loop) == 0, "no loop");
     casgi_imports_.tasks = &task_interface;
-    exchanges = (struct exchange_host){ .loop = loop, .app = &application, .body_limit = 2048 };
+    exchanges = (struct exchange_host){ .loop = loop, .app = &application, .body_limit = BODY_LIMIT };
     exchange_host_init(&exchanges);
     host = (struct http1_host){
         .exchanges = &exchanges,
@@ -190,20 +200,41 @@ static void send_piece(const uint8_t *data, size_t size)
     settle();
 }
 
-static void run(const uint8_t *data, size_t size, size_t step, struct answer *out)
+static void forget_answer(void)
+{
+    answer->size = 0;
+    answer->ended = false;
+    answer->comparable = true;
+}
+
+/* A request with a body so large that what follows is received where bodies stay. */
+static void send_large_body(void)
+{
+    static char text[LARGE + 100];
+    int head = snprintf(text, 100, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", LARGE);
+    memset(text + head, 'x', LARGE);
+    exchanges.body_limit = 0;
+    send_piece((const uint8_t *)text, (size_t)head + LARGE);
+    exchanges.body_limit = BODY_LIMIT;
+    check(answer->size > 0 && !answer->ended, "no answer to the large body");
+    forget_answer();
+}
+
+static void run(const uint8_t *data, size_t size, size_t step, bool behind_large, struct answer *out)
 {
     const casgi_address_t address = { CASGI_STR("c"), 1, 0 };
     const casgi_address_t none = { { NULL, 0 }, 0, 0 };
     struct stream *server;
     struct http1 *c;
     answer = out;
-    *(size_t *)&out->size = 0;
-    out->ended = false;
-    out->comparable = true;
+    forget_answer();
     check(stream_open_pair(loop, PAIR, &server, &client) == 0, "no streams");
     stream_set_owner(client, &events, NULL);
     stream_read(client, true);
     check(http1_open(&host, server, address, none, &connections, &c) == 0, "no connection");
+    if (behind_large) {
+        send_large_body();
+    }
     for (size_t at = 0; at < size;) {
         size_t piece = step < size - at ? step : size - at;
         send_piece(data + at, piece);
@@ -246,10 +277,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < size; i++) {
         sum = sum * 31 + data[i];
     }
-    run(data, size, IN_MOST, &whole);
-    run(data, size, 1, &cut);
+    run(data, size, IN_MOST, false, &whole);
+    run(data, size, 1, false, &cut);
     compare("byte by byte");
-    run(data, size, size ? 1 + sum % size : 1, &cut);
+    run(data, size, size ? 1 + sum % size : 1, false, &cut);
     compare("in pieces");
+    run(data, size, IN_MOST, true, &cut);
+    compare("behind a large body");
     return 0;
 }
