@@ -1,4 +1,4 @@
-/* link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=free */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,45 +10,10 @@
 #include "config/config.h"
 
 #include "support.h"
+#include "support/allocations.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *data, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *data, size_t size);
-char *__wrap_strdup(const char *text);
-
-static int until_failure = -1; /* allocations that still succeed; -1: all do */
-
-static int fails(void)
-{
-    return until_failure >= 0 && until_failure-- == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *data, size_t size)
-{
-    return fails() ? NULL : __real_realloc(data, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
 
 static void test_config__each_failing_allocation_is_told_and_leaks_nothing(void **state)
 {
@@ -60,14 +25,13 @@ static void test_config__each_failing_allocation_is_told_and_leaks_nothing(void 
     for (int i = 0; i < 100; i++) {
         struct config config;
         casgi_error_t error = { 0 };
-        until_failure = i;
+        allocations_fail_at(i + 1);
         int rc = parse(&config, &error, words);
-        int left = until_failure;
-        until_failure = -1;
+        allocations_suffice();
         if (!rc) {
             config_release(&config);
             assert_true(i > 10);
-            assert_true(left >= 0); /* none failed: all have had their turn */
+            assert_false(allocations_failed()); /* none failed: all have had their turn */
             return;
         }
         assert_int_equal(rc, CASGI_ENOMEM);

@@ -1,55 +1,7 @@
-/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free,--wrap=strdup */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=free */
 /* What is allocated, and what happens when it cannot be. */
 #include "fixture.h"
-
-#include <stdlib.h>
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *data, size_t size);
-void __real_free(void *data);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *data, size_t size);
-void __wrap_free(void *data);
-char *__wrap_strdup(const char *text);
-
-static unsigned long allocations;
-static unsigned long frees;
-static long fail_at = -1; /* the allocation that fails, counted from 0; -1: none */
-
-static bool fails(void)
-{
-    allocations++;
-    return fail_at >= 0 && fail_at-- == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *data, size_t size)
-{
-    return fails() ? NULL : __real_realloc(data, size);
-}
-
-void __wrap_free(void *data)
-{
-    frees += data != NULL;
-    __real_free(data);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
+#include "support/allocations.h"
 
 static const casgi_header_t defaults[] = { CASGI_HEADER("server", "casgi") };
 static int value;
@@ -108,16 +60,21 @@ static void one_request(struct fixture *f, handler_fn handler, const char *body)
     assert_int_equal(f->driver.status, 200);
 }
 
+static unsigned long allocated_and_freed(void)
+{
+    return allocations_asked() + allocations_freed();
+}
+
 static unsigned long allocations_of(struct fixture *f, handler_fn handler, const char *body)
 {
     for (int i = 0; i < 3; i++) {
         one_request(f, handler, body);
     }
-    unsigned long before = allocations + frees;
+    unsigned long before = allocated_and_freed();
     for (int i = 0; i < 1000; i++) {
         one_request(f, handler, body);
     }
-    return allocations + frees - before;
+    return allocated_and_freed() - before;
 }
 
 static void test_memory__plain_request_allocates_and_frees_nothing_after_warm_up(void **state)
@@ -146,7 +103,7 @@ static void test_memory__streamed_upload_is_of_bounded_size(void **state)
         fixture_run(f);
         f->driver.body_size = 0;
     }
-    unsigned long before = allocations;
+    unsigned long before = allocations_asked();
     for (int i = 0; i < 100; i++) {
         assert_non_null(exchange_body_reserve(ex, sizeof(piece), &size));
         assert_true(size >= sizeof(piece));
@@ -154,7 +111,7 @@ static void test_memory__streamed_upload_is_of_bounded_size(void **state)
         fixture_run(f);
         f->driver.body_size = 0;
     }
-    assert_int_equal(allocations, before);
+    assert_int_equal(allocations_asked(), before);
     exchange_body_end(ex);
     fixture_run(f);
     assert_int_equal(f->rc[0], 0);
@@ -184,14 +141,14 @@ static void test_memory__any_allocation_may_fail(void **state)
     struct fixture *f = *state;
     prepare(f);
     bool failed = true;
-    long tried = 0;
+    int tried = 0;
     for (; failed; tried++) {
         exchange_host_release(&f->host); /* cold */
         arena_pool_release(loop_arena_pool(f->loop));
-        fail_at = tried;
+        allocations_fail_at(tried + 1);
         request_under_pressure(f);
-        failed = fail_at < 0;
-        fail_at = -1;
+        failed = allocations_failed();
+        allocations_suffice();
         assert_int_equal(f->host.running, 0);
         assert_int_equal(f->begun, f->ended);
     }
@@ -206,13 +163,13 @@ static void test_memory__state_survives_a_failed_change(void **state)
     struct state_base *base = state_base_new();
     casgi_state_t *own = state_base_view(base);
     assert_int_equal(own->set(own, "a", &value), 0);
-    for (long i = 0; i < 3; i++) {
-        fail_at = i;
+    for (int i = 0; i < 3; i++) {
+        allocations_fail_at(i + 1);
         assert_int_equal(own->set(own, "b", &value), CASGI_ENOMEM);
         assert_ptr_equal(own->get(own, "a"), &value);
         assert_null(own->get(own, "b"));
     }
-    fail_at = -1;
+    allocations_suffice();
     assert_int_equal(own->set(own, "b", &value), 0);
     state_base_free(base);
 }

@@ -1,4 +1,4 @@
-/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=free */
 /* Each allocation fails in turn: a code, a sentence, nothing leaked, and afterwards everything works. */
 #include "files.h"
 
@@ -7,71 +7,24 @@
 #include "module/loader.h"
 #include "module/resolve.h"
 #include "runtime/task.h"
+#include "support/allocations.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The allocation that fails, counted down; 0: none. */
-static unsigned fail_at;
-static bool failed;
-
-static bool fails(void)
-{
-    bool now = fail_at && --fail_at == 0;
-    failed = failed || now;
-    return now;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return fails() ? NULL : __real_realloc(memory, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
-
-char *__wrap_strndup(const char *text, size_t size)
-{
-    return fails() ? NULL : __real_strndup(text, size);
-}
-
 /* Runs `attempt` with its first, second, ... allocation failing, until none failed: then it must succeed. */
 static void fail_each(int (*attempt)(casgi_error_t *error))
 {
-    unsigned rounds = 0;
+    int rounds = 0;
     do {
         casgi_error_t error = { 0 };
-        failed = false;
-        fail_at = ++rounds;
+        allocations_fail_at(++rounds);
         int rc = attempt(&error);
-        fail_at = 0;
-        assert_int_equal(rc, failed ? CASGI_ENOMEM : 0);
-        assert_true(!failed || error.message[0] != '\0');
+        allocations_suffice();
+        assert_int_equal(rc, allocations_failed() ? CASGI_ENOMEM : 0);
+        assert_true(!allocations_failed() || error.message[0] != '\0');
         assert_true(rounds < 10000);
-    } while (failed);
+    } while (allocations_failed());
     assert_true(rounds > 1);
 }
 
@@ -152,14 +105,13 @@ static void test_memory__starting_a_lifespan(void **state)
     };
     assert_int_equal(loop_new(&loop_options, &loop), 0);
     struct lifespan *lifespan = NULL;
-    unsigned rounds = 0;
+    int rounds = 0;
     int rc;
     do {
-        failed = false;
-        fail_at = ++rounds;
+        allocations_fail_at(++rounds);
         rc = lifespan_start(loop, &options, &lifespan);
-        fail_at = 0;
-        assert_int_equal(rc, failed ? CASGI_ENOMEM : 0);
+        allocations_suffice();
+        assert_int_equal(rc, allocations_failed() ? CASGI_ENOMEM : 0);
     } while (rc);
     for (int i = 0; i < 10; i++) {
         (void)loop_turn(loop, false);

@@ -1,8 +1,9 @@
-/* link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=free */
 /* Memory: none is asked for by a plain request after warm-up, and any allocation may fail. */
 #include "wire.h"
 
 #include "protocol/http1_impl.h"
+#include "support/allocations.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,36 +11,6 @@
 
 #define HOST "Host: a\r\n"
 #define GET "GET / HTTP/1.1\r\n" HOST "\r\n"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static size_t asked;   /* since it was set to 0 */
-static size_t fail_at; /* which one fails; 0: none */
-
-static bool fails(void)
-{
-    return ++asked == fail_at;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
-}
 
 /* ---- after warm-up ---- */
 
@@ -51,11 +22,11 @@ static void check_no_allocation(struct wire *w,
     for (int i = 0; i < 20; i++) {
         wire_say(w, requests);
     }
-    asked = 0;
+    unsigned long before = allocations_asked();
     for (int i = 0; i < 100; i++) {
         wire_say(w, requests);
     }
-    assert_int_equal(asked, 0);
+    assert_int_equal(allocations_asked(), before);
 }
 
 static void test_memory__a_plain_request_asks_for_none(void **state)
@@ -111,15 +82,16 @@ static void test_memory__pipelined_large_bodies_ask_for_none(void **state)
 static void test_memory__a_cut_head_asks_for_none(void **state)
 {
     struct wire *w = *state;
+    unsigned long before = 0;
     wire_connect(w, app_path);
     for (int i = 0; i < 120; i++) {
         if (i == 20) {
-            asked = 0;
+            before = allocations_asked();
         }
         wire_say(w, "GET / HT");
         wire_say(w, "TP/1.1\r\n" HOST "\r\n");
     }
-    assert_int_equal(asked, 0);
+    assert_int_equal(allocations_asked(), before);
     assert_int_equal(wire_count(w, "HTTP/1.1 200"), 120);
 }
 
@@ -142,21 +114,20 @@ struct scenario {
 
 /* Fails the n-th allocation. false: there were not so many. */
 static bool run_once(const struct scenario *s,
-                     int (*app)(casgi_app_t *, const casgi_scope_t *, casgi_receive_t *, casgi_send_t *), size_t n)
+                     int (*app)(casgi_app_t *, const casgi_scope_t *, casgi_receive_t *, casgi_send_t *), int n)
 {
     struct wire *w;
     assert_int_equal(setup_wire((void **)&w), 0);
     wire_connect(w, app);
-    asked = 0;
-    fail_at = n;
+    allocations_fail_at(n);
     wire_send(w, s->first, strlen(s->first));
     wire_wait(w, 1);
     if (s->second && w->c) {
         wire_send(w, s->second, strlen(s->second));
         wire_wait(w, 1);
     }
-    bool reached = asked >= n;
-    fail_at = 0;
+    bool reached = allocations_failed();
+    allocations_suffice();
     wire_wait(w, SECONDS(1));
     assert_true(w->ended || wire_count(w, "HTTP/1.1 ") == s->answers);
     assert_int_equal(w->exchanges.running, 0);
@@ -170,7 +141,7 @@ static bool run_once(const struct scenario *s,
 static void run_all(const struct scenario *s,
                     int (*app)(casgi_app_t *, const casgi_scope_t *, casgi_receive_t *, casgi_send_t *))
 {
-    size_t n = 1;
+    int n = 1;
     while (run_once(s, app, n)) {
         n++;
         assert_true(n < 1000);
@@ -237,10 +208,9 @@ static void test_memory__none_for_a_connection_is_told(void **state)
     const casgi_address_t nobody = { { NULL, 0 }, 0, 0 };
     wire_connect(w, app_path);
     assert_int_equal(stream_open_pair(w->loop, 100, &a, &b), 0);
-    asked = 0;
-    fail_at = 1;
+    allocations_fail_at(1);
     assert_int_equal(http1_open(&w->host, a, nobody, nobody, &w->connections, &c), CASGI_ENOMEM);
-    fail_at = 0;
+    allocations_suffice();
     assert_null(c);
     stream_close(a, false);
     stream_close(b, false);

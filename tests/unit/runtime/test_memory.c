@@ -1,57 +1,23 @@
-/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=mmap */
+/* link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=free,--wrap=mmap */
 /* Every allocation fails in turn: the call returns CASGI_ENOMEM, nothing leaks, and the next attempt works. */
 #include "support.h"
 
 #include "casgi/group.h"
+#include "support/allocations.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 
-static int fail_at; /* the how-manyth allocation from now fails; 0: none */
-static int counted;
-
-static int fails(void)
-{
-    return ++counted == fail_at;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
 void *__real_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 void *__wrap_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset);
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
-}
 
 void *__wrap_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset)
 {
-    if (fails()) {
+    if (allocations_take_one()) {
         errno = ENOMEM;
         return MAP_FAILED;
     }
     return __real_mmap(where, size, protection, flags, fd, offset);
-}
-
-static void fail_next(int which)
-{
-    fail_at = which;
-    counted = 0;
 }
 
 static void test_memory__loop_new_fails_cleanly(void **state)
@@ -61,9 +27,9 @@ static void test_memory__loop_new_fails_cleanly(void **state)
     int failures = 0;
     (void)state;
     for (int which = 1; which < 20; which++) {
-        fail_next(which);
+        allocations_fail_at(which);
         int rc = loop_new(&options, &loop);
-        fail_next(0);
+        allocations_suffice();
         if (!rc) {
             loop_free(loop);
             break;
@@ -83,9 +49,9 @@ static int nothing(void *arg)
 static void test_memory__spawn_fails_and_the_next_works(void **state)
 {
     struct task *task;
-    fail_next(1); /* the region's record */
+    allocations_fail_at(1); /* the region's record */
     assert_int_equal(task_spawn(*state, nothing, NULL, NULL, &task), CASGI_ENOMEM);
-    fail_next(0);
+    allocations_suffice();
     assert_int_equal(task_count(*state), 0);
     assert_int_equal(task_spawn(*state, nothing, NULL, NULL, &task), 0);
     settle(*state);
@@ -93,18 +59,18 @@ static void test_memory__spawn_fails_and_the_next_works(void **state)
 
 static void test_memory__a_large_region_that_cannot_be_mapped_becomes_a_small_one(void **state)
 {
-    fail_next(2); /* the region */
+    allocations_fail_at(2); /* the region */
     assert_int_equal(task_spawn(*state, nothing, NULL, NULL, NULL), 0);
-    fail_next(0);
+    allocations_suffice();
     settle(*state);
 }
 
 static int begin_deadline(void *arg)
 {
     casgi_deadline_t deadline;
-    fail_next(*(int *)arg);
+    allocations_fail_at(*(int *)arg);
     int rc = casgi_deadline_begin(&deadline, 100);
-    fail_next(0);
+    allocations_suffice();
     return rc;
 }
 
@@ -117,9 +83,9 @@ static void test_memory__a_deadline_that_cannot_begin_says_so(void **state)
 
 static int sleep_without_memory(void *arg)
 {
-    fail_next(*(int *)arg);
+    allocations_fail_at(*(int *)arg);
     int rc = casgi_sleep(10);
-    fail_next(0);
+    allocations_suffice();
     return rc;
 }
 
@@ -133,9 +99,9 @@ static int make_things(void *arg)
 {
     int which = *(int *)arg;
     casgi_waiter_t *waiter;
-    fail_next(which);
+    allocations_fail_at(which);
     int rc = casgi_waiter_new(&waiter);
-    fail_next(0);
+    allocations_suffice();
     return rc;
 }
 
@@ -154,9 +120,9 @@ static void never(void *arg)
 static int defer_without_memory(void *arg)
 {
     (void)arg;
-    fail_next(1);
+    allocations_fail_at(1);
     int rc = casgi_defer(never, NULL);
-    fail_next(0);
+    allocations_suffice();
     return rc;
 }
 
@@ -181,12 +147,12 @@ static void test_memory__after_warm_up_nothing_is_allocated(void **state)
 {
     assert_int_equal(run_task(*state, use_everything, NULL), 0);
     struct task_options options = { .name = "warm" };
-    fail_next(-1);
+    unsigned long before = allocations_asked();
     for (int i = 0; i < 1000; i++) {
         assert_int_equal(task_start(*state, use_everything, NULL, &options, NULL), 0);
         loop_advance(*state, 2000);
     }
-    assert_int_equal(counted, 0);
+    assert_int_equal(allocations_asked(), before);
     assert_int_equal(task_count(*state), 0);
 }
 
@@ -206,9 +172,9 @@ static int gather_without_memory(void *arg)
         works[i] = (casgi_work_t)CASGI_WORK(count_up, NULL);
     }
     counter = 0;
-    fail_next(*(int *)arg);
+    allocations_fail_at(*(int *)arg);
     int rc = casgi_gather(works, 40, CASGI_GATHER_ALL);
-    fail_next(0);
+    allocations_suffice();
     for (int i = 0; i < 40; i++) {
         assert_true(works[i].result == 0 || works[i].result == CASGI_ENOMEM);
         counter -= works[i].result == 0;
@@ -235,9 +201,9 @@ static const char key;
 static int local_without_memory(void *arg)
 {
     (void)arg;
-    fail_next(1);
+    allocations_fail_at(1);
     int rc = casgi_local_set(&key, "x");
-    fail_next(0);
+    allocations_suffice();
     return casgi_local_get(&key) ? 0 : rc;
 }
 
