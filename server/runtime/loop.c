@@ -8,8 +8,12 @@
 
 #include "base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LOG_RETRY_MS 100u
 #define FAKE_START 1000000u /* the fake clock does not begin at 0, which means "off" */
@@ -291,6 +295,33 @@ static void init_fields(struct loop *loop, const struct loop_options *options)
     log_set_request_source(running_request);
 }
 
+/* The first loop of a process makes libuv's pipe for signals, while it has its epoll descriptor; where there is no room
+ * for the three, libuv aborts. */
+static int check_descriptors(void)
+{
+    int fds[2];
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    int rc = epoll < 0 || pipe2(fds, O_CLOEXEC) ? CASGI_ESYSTEM(errno) : 0;
+    if (!rc) {
+        close(fds[0]);
+        close(fds[1]);
+    }
+    if (epoll >= 0) {
+        close(epoll);
+    }
+    return rc;
+}
+
+static int init_uv(uv_loop_t *uv)
+{
+    int rc = check_descriptors();
+    if (rc) {
+        return rc;
+    }
+    rc = uv_loop_init(uv);
+    return rc ? CASGI_ESYSTEM(-rc) : 0;
+}
+
 int loop_new(const struct loop_options *options, struct loop **out_loop)
 {
     int rc = CASGI_ENOMEM;
@@ -302,9 +333,8 @@ int loop_new(const struct loop_options *options, struct loop **out_loop)
     if (!loop->scratch) {
         goto out_free;
     }
-    int uv_rc = uv_loop_init(&loop->uv);
-    if (uv_rc) {
-        rc = CASGI_ESYSTEM(-uv_rc);
+    rc = init_uv(&loop->uv);
+    if (rc) {
         goto out_free;
     }
     rc = open_handles(loop);

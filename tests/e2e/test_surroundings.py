@@ -129,5 +129,14 @@ class FullPipe(TestCase):
             self.assertEqual(process.wait(PATIENCE), 0)
 
 
+class FewDescriptors(TestCase):
+    def test_with_too_few_to_start_it_says_so(self):
+        for count in range(6, 13): # what each part of the loop needs first
+            done = subprocess.run(["sh", "-c", f'ulimit -n {count}; exec "$0" "$@"', BIN, HELLO, "--port", "0"],
+                                  capture_output=True, text=True, timeout=PATIENCE, check=False)
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertIn("The worker cannot start: Too many open files", done.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()
