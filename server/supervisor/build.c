@@ -5,6 +5,7 @@
 #include "supervisor/artifact.h"
 #include "supervisor/cache.h"
 #include "supervisor/disk.h"
+#include "supervisor/missing.h"
 #include "supervisor/recipe.h"
 #include "supervisor/spawn.h"
 
@@ -270,7 +271,7 @@ static void take_result(struct build *build)
     }
 }
 
-/* Which headers are to be watched, for a source that did not compile. */
+/* Which headers are to be watched, for a source that did not compile: also those it lacks. */
 static void scan_headers(struct build *build)
 {
     struct words command;
@@ -283,7 +284,9 @@ static void scan_headers(struct build *build)
     if (nowhere >= 0 && spawn_program(&options, &pid) == 0) {
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
         }
-        (void)depfile_read(build->depfile, &build->files);
+        if (depfile_read(build->depfile, &build->files) == 0 && missing_places(&build->compiler, &build->files) != 0) {
+            path_list_release(&build->files); /* those of the last build stay watched */
+        }
     }
     if (nowhere >= 0) {
         close(nowhere);

@@ -169,7 +169,7 @@ int recipe_scan_command(const struct words *compiler, const struct build_options
 {
     struct words words = { 0 };
     add_all(&words, compiler);
-    words_add(&words, "-MM");
+    words_add(&words, "-M"); /* gcc's -MM leaves out <missing.h> */
     words_add(&words, "-MG");
     words_add(&words, "-MF");
     words_add(&words, depfile);

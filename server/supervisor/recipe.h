@@ -20,7 +20,7 @@ int recipe_flags_error(int code, const char *option, const char *text, casgi_err
 int recipe_command(const struct words *compiler, const struct build_options *options, const char *output,
                    const char *depfile, struct words *out_command) __attribute__((warn_unused_result));
 
-/* Only the list of headers, for a source that does not compile. */
+/* Only the list of headers, for a source that does not compile; one that is missing by its name in the source. */
 int recipe_scan_command(const struct words *compiler, const struct build_options *options, const char *depfile,
                         struct words *out_command) __attribute__((warn_unused_result));
 

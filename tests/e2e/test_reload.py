@@ -444,6 +444,32 @@ class Sources(Case):
             support.replace_file(header, '#define TEXT "mended"\n')
             self.wait_answer(server, b"mended")
 
+    def app_in_a_folder(self, directive):
+        for name in ("src", "include"):
+            os.mkdir(self.path(name))
+        self.app = self.path("src/app.c")
+        write(self.app, answer("x", before=f"#include {directive}").replace('"x"', "TEXT"))
+
+    def test_a_header_that_went_and_comes_back_is_noticed(self):
+        self.app_in_a_folder('"text.h"')
+        header = self.path("src/text.h")
+        write(header, '#define TEXT "one"\n')
+        with self.serve(os.path.join("src", "app.c")) as server:
+            self.wait_answer(server, b"one")
+            os.remove(header)
+            with open(self.app, "a", encoding="utf-8") as file:
+                file.write("/* saved without its header */\n")
+            server.wait_log("goes on serving")
+            write(header, '#define TEXT "two"\n')
+            self.wait_answer(server, b"two")
+
+    def test_a_header_that_a_first_start_lacks_is_waited_for(self):
+        self.app_in_a_folder("<text.h>")
+        with self.serve(os.path.join("src", "app.c"), "--cflags", "-Iinclude") as server:
+            self.wait_answer(server, b"text.h", status=503)
+            write(self.path("include/text.h"), '#define TEXT "come"\n')
+            self.wait_answer(server, b"come")
+
     def test_what_was_compiled_before_is_taken_from_the_cache(self):
         with self.serve(self.app) as server:
             self.wait_answer(server, b"first")
