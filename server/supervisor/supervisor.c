@@ -195,6 +195,8 @@ static void read_control(struct supervisor *self, struct member *member)
         rc = control_recv(member->control, &message, text);
         if (!rc) {
             reload_message(&self->reload, member, &message);
+        }
+        if (!rc || rc == CASGI_ETOOBIG) {
             control_message_close(&message);
         }
     }
