@@ -503,36 +503,45 @@ class UnderLoad(Case):
 
     SAVES = 50
 
-    def broken_modules(self):
+    BROKEN = (answer("x", before="extern int nowhere(void);", inside="(void)nowhere();"), STARTUP % {"startup": FAILS},
+              STARTUP % {"startup": "abort();"})
+
+    def good(self, number):
+        """Some requests of the first run while the worker changes."""
+        return answer(f"good {number}", inside="" if number else "int rc = casgi_sleep(2); if (rc) { return rc; }")
+
+    def assert_no_request_is_lost(self, app, good, broken, take):
+        """take(what, app) saves one of good (two) or broken."""
+        take(good[1], app)
+        with self.serve(app, "--no-access-log") as server:
+            self.wait_answer(server, b"good 1")
+            with Load(server.port, kept=4, new=2) as load:
+                for i in range(self.SAVES):
+                    start = len(server.log)
+                    if i % 2:
+                        take(broken[i // 2 % len(broken)], app)
+                        server.wait_log("goes on serving", start=start)
+                    else:
+                        take(good[i // 2 % 2], app)
+                        self.wait_answer(server, f"good {i // 2 % 2}".encode())
+                        server.wait_log(r"Reloaded in \d+ ms", start=start)
+            self.assertEqual(load.failures, [])
+            self.assertGreater(load.answered, self.SAVES)
+
+    def test_no_request_is_lost(self):
+        good = [self.module(f"good{i}", self.good(i)) for i in range(2)]
+        broken = [self.module(f"broken{i}", source) for i, source in enumerate(self.BROKEN)]
         truncated = self.path("made/truncated.so")
         with open(example("hello"), "rb") as file:
             data = file.read()
         with open(truncated, "wb") as file:
             file.write(data[: len(data) // 2])
-        missing = self.module("missing", answer("x", before="extern int nowhere(void);", inside="(void)nowhere();"))
-        fails = self.module("fails", STARTUP % {"startup": FAILS})
-        crashes = self.module("crashes", STARTUP % {"startup": "abort();"})
-        return [truncated, missing, fails, crashes]
+        self.assert_no_request_is_lost(self.path("app.so"), good, [truncated, *broken], save)
 
-    def test_no_request_is_lost(self):
-        waits = "int rc = casgi_sleep(2); if (rc) { return rc; }"  # so that some requests run when the worker changes
-        good = [self.module(f"good{i}", answer(f"good {i}", inside=waits if i else "")) for i in range(2)]
-        broken = self.broken_modules()
-        app = self.path("app.so")
-        save(good[1], app)
-        with self.serve(app, "--no-access-log") as server:
-            with Load(server.port, kept=4, new=2) as load:
-                for i in range(self.SAVES):
-                    start = len(server.log)
-                    if i % 2:
-                        save(broken[i // 2 % len(broken)], app)
-                        server.wait_log("goes on serving", start=start)
-                    else:
-                        save(good[i // 2 % 2], app)
-                        self.wait_answer(server, f"good {i // 2 % 2}".encode())
-                        server.wait_log(r"Reloaded in \d+ ms", start=start)
-            self.assertEqual(load.failures, [])
-            self.assertGreater(load.answered, self.SAVES)
+    def test_no_request_is_lost_with_a_source(self):
+        syntax = [answer("x", inside=f"this is no C {i};") for i in range(2)]
+        self.assert_no_request_is_lost(self.path("app.c"), [self.good(i) for i in range(2)], [*syntax, *self.BROKEN],
+                                       lambda text, path: support.replace_file(path, text))
 
     def test_saves_in_quick_succession_end_with_the_newest(self):
         app = self.path("app.so")
