@@ -40,29 +40,19 @@ static int warm_up(void)
 int setup_real_loop(void **state)
 {
     struct loop_options options = { 0 };
-    struct loop *loop;
     (void)signal(SIGPIPE, SIG_IGN);
     if (warm_up()) {
         return -1;
     }
     descriptors_before = count_descriptors();
-    if (loop_new(&options, &loop)) {
-        return -1;
-    }
-    casgi_imports_.tasks = &task_interface;
-    *state = loop;
-    return 0;
+    return test_loop_new(&options, state);
 }
 
 int teardown_real_loop(void **state)
 {
-    struct loop *loop = *state;
-    size_t left = task_count(loop);
-    if (left) {
-        print_error("%zu tasks are left\n", left);
-        return -1; /* their frames are still in use: the loop cannot be freed */
+    if (test_loop_free(*state)) {
+        return -1;
     }
-    loop_free(loop);
     size_t descriptors = count_descriptors();
     if (descriptors != descriptors_before) {
         print_error("%zu descriptors before, %zu after\n", descriptors_before, descriptors);
@@ -85,37 +75,15 @@ static void on_patience_over(struct timer *timer)
     abort();
 }
 
-struct runner {
-    casgi_task_fn_t fn;
-    void *arg;
-    int result;
-    struct loop *loop;
-};
-
-static int run_fn(void *arg)
-{
-    struct runner *runner = arg;
-    return runner->fn(runner->arg);
-}
-
-static void on_run_end(struct task *task, void *owner, int result)
-{
-    struct runner *runner = owner;
-    (void)task;
-    runner->result = result;
-    loop_stop(runner->loop);
-}
-
 int run_task(struct loop *loop, casgi_task_fn_t fn, void *arg)
 {
-    struct runner runner = { .fn = fn, .arg = arg, .loop = loop };
+    struct test_run run = { .fn = fn, .arg = arg, .on_over = loop_stop };
     struct timer patience = { .fn = on_patience_over };
-    struct task_options options = { .name = "test", .owner = &runner, .on_end = on_run_end };
-    assert_int_equal(task_spawn(loop, run_fn, &runner, &options, NULL), 0);
+    test_run_start(&run, loop);
     assert_int_equal(timer_set(loop, &patience, PATIENCE_US), 0);
     loop_run(loop);
     timer_clear(loop, &patience);
-    return runner.result;
+    return run.result;
 }
 
 int yield_until(const _Atomic bool *condition)

@@ -1,16 +1,7 @@
 /* support/real_loop.h: a loop with the real clock, and functions run as tasks on it. */
 #pragma once
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-
-#include <cmocka.h>
-
-#include "casgi/casgi.h"
-#include "runtime/loop.h"
-#include "runtime/task.h"
+#include "support/test_loop.h"
 
 /* A loop in *state, with casgi/tasks.h in casgi_imports_; a room's fixture adds the interfaces it uses. SIGPIPE is
  * ignored, as in the server. */

@@ -2,34 +2,20 @@
 
 #include <time.h>
 
-#include "casgi/imports.h"
 #include "runtime/sync.h"
 
 int setup_loop(void **state)
 {
     struct loop_options options = { .fake_clock = true };
-    struct loop *loop;
-    if (loop_new(&options, &loop)) {
-        return -1;
-    }
-    casgi_imports_.tasks = &task_interface;
     casgi_imports_.sync = &sync_interface;
-    *state = loop;
-    return 0;
+    return test_loop_new(&options, state);
 }
 
 int teardown_loop(void **state)
 {
-    struct loop *loop = *state;
-    size_t left = task_count(loop);
     casgi_imports_.tasks = NULL;
     casgi_imports_.sync = NULL;
-    if (left) {
-        print_error("%zu tasks are left\n", left);
-        return -1; /* their frames are still in use: the loop cannot be freed */
-    }
-    loop_free(loop);
-    return 0;
+    return test_loop_free(*state);
 }
 
 void settle(struct loop *loop)
@@ -38,38 +24,16 @@ void settle(struct loop *loop)
     }
 }
 
-struct runner {
-    casgi_task_fn_t fn;
-    void *arg;
-    int result;
-    bool over;
-};
-
-static int run_fn(void *arg)
-{
-    struct runner *runner = arg;
-    return runner->fn(runner->arg);
-}
-
-static void on_run_end(struct task *task, void *owner, int result)
-{
-    struct runner *runner = owner;
-    (void)task;
-    runner->result = result;
-    runner->over = true;
-}
-
 int run_task(struct loop *loop, casgi_task_fn_t fn, void *arg)
 {
-    struct runner runner = { .fn = fn, .arg = arg };
-    struct task_options options = { .name = "test", .owner = &runner, .on_end = on_run_end };
-    assert_int_equal(task_spawn(loop, run_fn, &runner, &options, NULL), 0);
+    struct test_run run = { .fn = fn, .arg = arg };
+    test_run_start(&run, loop);
     settle(loop);
-    for (int seconds = 0; seconds < 3600 && !runner.over; seconds++) {
+    for (int seconds = 0; seconds < 3600 && !run.over; seconds++) {
         loop_advance(loop, 1000000);
     }
-    assert_true(runner.over);
-    return runner.result;
+    assert_true(run.over);
+    return run.result;
 }
 
 static double real_seconds(void)

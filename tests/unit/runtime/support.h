@@ -1,16 +1,7 @@
 /* What the runtime's tests share: a loop with a fake clock, and running one function as a task to its end. */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "casgi/tasks.h"
-#include "runtime/loop.h"
-#include "runtime/task.h"
+#include "support/test_loop.h"
 
 /* cmocka fixtures: *state is a struct loop with a fake clock; the teardown fails if a task is left. The calls of
  * casgi/tasks.h work meanwhile. */
