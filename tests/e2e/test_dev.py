@@ -153,6 +153,22 @@ class Dev(unittest.TestCase):
         self.assertEqual(self.dev("install", PREFIX=self.root), 0, self.output)
         self.assertIn(f"export PATH=$PATH:{self.root}/bin PKG_CONFIG_PATH={self.root}/lib/pkgconfig\n", self.output)
 
+    def test_install_says_what_the_kit_lacks(self):
+        self.installed("[!l]*|lib[!p]*")
+        self.assertEqual(self.dev("install", PREFIX=self.root), 0, self.output)
+        self.assertEqual(self.output.splitlines()[-1], "Its kit lacks what needs libpq-dev; with them installed, do this again")
+        self.installed("*")
+        self.assertEqual(self.dev("install", PREFIX=self.root), 0, self.output)
+        self.assertNotIn("lacks", self.output)
+
+    def test_build_needs_what_every_example_needs(self):
+        self.user(0)
+        self.installed("[!l]*|lib[!pcs]*")
+        self.assertEqual(self.dev("build"), 0, self.output)
+        (call,) = self.calls("apt-get")
+        for package in ("libpq-dev", "libcurl4-openssl-dev", "libsqlite3-dev"):
+            self.assertIn(" " + package, call)
+
     def fuzzer(self, name, script):
         os.makedirs(os.path.join(self.root, "build-fuzz/tests"), exist_ok=True)
         self.stand_in("build-fuzz/tests/fuzz_room_" + name, RECORD + script)
