@@ -169,6 +169,10 @@ class Readme(support.TestCase):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{target}", timeout=PATIENCE) as response:
             return response.status
 
+    def body(self, port):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE) as response:
+            return response.read()
+
     def test_every_block_works_as_it_is_written(self):
         kinds = {"c": self.application, "sh": self.shell, "console": self.transcript}
         count = 0
@@ -193,16 +197,52 @@ class Readme(support.TestCase):
         lines = commands(text)
         for number, line in enumerate(lines):
             if line.startswith("./dev "):
-                self.listed_by_dev(words_of(line)[1])
+                self.dev(line)
             elif serves(line):
                 self.serve(line, lines[number + 1:])
                 return
             else:
                 self.succeeds(line)
 
-    def listed_by_dev(self, word):
-        text = subprocess.run(["./dev", "help"], cwd=support.SOURCE, check=True, capture_output=True, text=True).stdout
-        self.assertRegex(text, rf"(?m)^ *(\./dev )?{word}\b")
+    def dev(self, command):
+        """Runs it in a copy whose build is the one that is tested: nothing is compiled or installed for it."""
+        repository = os.path.join(self.folder, "repository")
+        if not os.path.exists(repository):
+            shutil.copytree(os.path.join(support.SOURCE, "examples", "hello"), os.path.join(repository, "examples", "hello"))
+            shutil.copy(os.path.join(support.SOURCE, "dev"), repository)
+            os.symlink(support.BUILD, os.path.join(repository, "build"))
+            self.stand_in("cmake", f'[ "$1" != --install ] || exec {shutil.which("cmake")} --install "$2" --prefix "$PREFIX"')
+            self.stand_in("ctest", f'echo "$*" >>{repository}/tested')
+            self.stand_in("dpkg-query", "echo installed")
+        prefix = os.path.join(self.folder, "prefix")
+        env = {**self.env, "PATH": os.path.join(self.folder, "bin") + ":" + self.env["PATH"], "PREFIX": prefix,
+               "XDG_CACHE_HOME": self.folder}
+        if words_of(command)[1] == "serve":
+            self.serve_and_save(command, repository, env)
+            return
+        done = subprocess.run(words_of(command), cwd=repository, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=120, check=False)
+        self.assertEqual(done.returncode, 0, f"{command}\n{done.stdout}{done.stderr}")
+        made = {"test": os.path.join(repository, "tested"), "install": os.path.join(prefix, "bin", "casgi")}
+        self.assertTrue(os.path.exists(made[words_of(command)[1]]), done.stdout)
+
+    def stand_in(self, name, script):
+        os.makedirs(os.path.join(self.folder, "bin"), exist_ok=True)
+        path = os.path.join(self.folder, "bin", name)
+        support.replace_file(path, f"#!/bin/sh\n{script}\n")
+        os.chmod(path, 0o755)
+
+    def serve_and_save(self, command, repository, env):
+        terminal = Terminal(command, repository, env)
+        self.addCleanup(terminal.close)
+        port = terminal.port()
+        source = os.path.join(repository, "examples", "hello", "hello.c")
+        self.assertEqual(wait_until(lambda: self.body(port), "an answer"), b"Hello, World!")
+        with open(source, encoding="utf-8") as file:
+            text = file.read()
+        support.replace_file(source, text.replace("Hello, World!", "Saved"))
+        wait_until(lambda: self.body(port) == b"Saved", "the answer after a save")
+        self.assertEqual(terminal.stop(), 0, terminal.text())
 
     def succeeds(self, command):
         done = subprocess.run(["sh", "-c", command], cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=120, check=False)
