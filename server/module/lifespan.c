@@ -99,6 +99,13 @@ static bool event_to_come(const struct lifespan *lifespan)
     return lifespan->state < STOPPING;
 }
 
+/* What comes to nothing at once gives the others a turn: who goes on calling all the same would hold the loop. */
+static int refused(int code)
+{
+    (void)task_yield();
+    return code;
+}
+
 static int receive_event(casgi_receive_t *receive, casgi_event_t *out_event)
 {
     struct lifespan *lifespan = LIST_ENTRY(receive, struct lifespan, receive);
@@ -106,12 +113,12 @@ static int receive_event(casgi_receive_t *receive, casgi_event_t *out_event)
         return CASGI_EWRONGTHREAD;
     }
     if (lifespan->receiver) {
-        return CASGI_EBUSY;
+        return refused(CASGI_EBUSY);
     }
     lifespan->receiver = task_current();
-    int rc = task_check();
+    int rc = task_check() ? refused(task_check()) : 0;
     while (rc == 0 && !event_due(lifespan)) {
-        rc = event_to_come(lifespan) ? task_park(TASK_WAIT_RECEIVE) : CASGI_ECLOSED;
+        rc = event_to_come(lifespan) ? task_park(TASK_WAIT_RECEIVE) : refused(CASGI_ECLOSED);
     }
     lifespan->receiver = NULL;
     if (rc == 0) {
@@ -185,14 +192,14 @@ static int send_event(casgi_send_t *send, const casgi_event_t *event)
     bool stopping = lifespan->state == STOPPING && lifespan->delivered;
     switch (event->type) {
     case CASGI_LIFESPAN_STARTUP_COMPLETE:
-        return starting ? startup_complete(lifespan) : CASGI_EPROTO;
+        return starting ? startup_complete(lifespan) : refused(CASGI_EPROTO);
     case CASGI_LIFESPAN_STARTUP_FAILED:
-        return starting ? startup_failed(lifespan, event->lifespan_failed.message) : CASGI_EPROTO;
+        return starting ? startup_failed(lifespan, event->lifespan_failed.message) : refused(CASGI_EPROTO);
     case CASGI_LIFESPAN_SHUTDOWN_COMPLETE:
     case CASGI_LIFESPAN_SHUTDOWN_FAILED:
-        return stopping ? shutdown_ended(lifespan, event) : CASGI_EPROTO;
+        return stopping ? shutdown_ended(lifespan, event) : refused(CASGI_EPROTO);
     default:
-        return CASGI_EPROTO;
+        return refused(CASGI_EPROTO);
     }
 }
 

@@ -12,6 +12,23 @@ from served import build
 from support import Server, wait_until
 from wire import Connection, get
 
+# As `while True: await receive()`, ported without a look at any code.
+NEVER_HEEDS = """
+#include <casgi/casgi.h>
+static int app(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    (void)self;
+    casgi_event_t event = CASGI_EVENT_INIT(0);
+    while (scope->type == CASGI_SCOPE_LIFESPAN) {
+        (void)casgi_receive(receive, &event);
+        casgi_event_t answer = CASGI_EVENT_INIT(event.type + 1);
+        (void)casgi_send(send, &answer);
+    }
+    return casgi_respond(send, 200, "text/plain", "x");
+}
+CASGI_APP_WITH(app, CASGI_APP_HTTP | CASGI_APP_LIFESPAN)
+"""
+
 GOOD = ("receive", "complete", "receive", "complete")
 
 
@@ -153,6 +170,13 @@ class Lifespan(support.TestCase):
     def test_a_shutdown_that_hangs_is_left(self):
         options = ("--timeout-graceful-shutdown", "0.1", "--timeout-cleanup", "0.1")
         with self.serve("receive", "complete", "receive", "hang", options=options) as server:
+            self.assertEqual(server.stop(), 1)
+            self.assertIn("still runs: lifespan", server.text())
+
+    def test_one_that_heeds_nothing_is_named_and_left(self): # DESIGN 2.9
+        options = ("--timeout-graceful-shutdown", "0.1", "--timeout-cleanup", "0.1")
+        with Server(support.build_module(self.folder, NEVER_HEEDS), *options) as server:
+            self.assertEqual(server.get("/x")[0], 200)
             self.assertEqual(server.stop(), 1)
             self.assertIn("still runs: lifespan", server.text())
 

@@ -27,7 +27,10 @@ struct fixture {
     int results[4];
     int result_count;
     casgi_scope_t scope;
+    bool enough; /* of calling */
 };
+
+enum { TOO_MANY = 1000000 }; /* calls without that the loop turned */
 
 static struct fixture *fixture;
 
@@ -411,6 +414,35 @@ static void test_lifespan__stopping_during_startup_cancels_it(void **state)
     assert_int_equal(fixture->code, CASGI_ECANCELED);
 }
 
+/* As those do who port `while True: await receive()` and look at no code. */
+static int never_heeds(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    casgi_event_t event = CASGI_EVENT_INIT(0), complete = CASGI_EVENT_INIT(CASGI_LIFESPAN_STARTUP_COMPLETE);
+    (void)app, (void)scope;
+    for (fixture->calls = 0; !fixture->enough && fixture->calls < TOO_MANY; fixture->calls++) {
+        (void)casgi_receive(receive, &event);
+        (void)casgi_send(send, &complete);
+        complete.type = CASGI_LIFESPAN_SHUTDOWN_COMPLETE;
+    }
+    return 0;
+}
+
+static void test_lifespan__one_that_never_heeds_lets_the_loop_turn(void **state)
+{
+    (void)state;
+    begin_auto(never_heeds);
+    assert_started(0, NULL);
+    stop();
+    int calls = fixture->calls;
+    assert_in_range(calls, 2, TOO_MANY - 1);
+    lifespan_cancel(fixture->lifespan);
+    turn();
+    assert_in_range(fixture->calls, calls + 1, TOO_MANY - 1);
+    fixture->enough = true;
+    turn();
+    assert_int_equal(fixture->stopped, 1);
+}
+
 #define LIFESPAN_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -434,6 +466,7 @@ int main(void)
         LIFESPAN_TEST(test_lifespan__events_out_of_order_are_refused),
         LIFESPAN_TEST(test_lifespan__one_that_does_not_stop_can_be_cancelled),
         LIFESPAN_TEST(test_lifespan__stopping_during_startup_cancels_it),
+        LIFESPAN_TEST(test_lifespan__one_that_never_heeds_lets_the_loop_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
