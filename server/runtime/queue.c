@@ -22,6 +22,9 @@ static struct queue *queue_of(casgi_queue_t *place)
 
 int queue_init(casgi_queue_t *place, void **slots, size_t capacity)
 {
+    if (!loop_of_thread) {
+        return CASGI_EWRONGTHREAD;
+    }
     if (!slots && capacity) {
         return CASGI_EINVAL;
     }

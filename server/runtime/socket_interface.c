@@ -57,6 +57,16 @@ static int make_names(struct casgi_stream *stream)
     return 0;
 }
 
+static int descriptor(const casgi_stream_t *stream)
+{
+    return loop_of_thread ? socket_descriptor(stream) : CASGI_EWRONGTHREAD;
+}
+
+static int listener_address(const casgi_listener_t *listener, casgi_address_t *out_address)
+{
+    return loop_of_thread ? socket_listener_address(listener, out_address) : CASGI_EWRONGTHREAD;
+}
+
 static int addresses(const casgi_stream_t *handle, casgi_address_t *out_local, casgi_address_t *out_remote)
 {
     struct casgi_stream *stream = (struct casgi_stream *)(uintptr_t)handle;
@@ -111,12 +121,12 @@ const casgi_net_1_t net_interface = {
     .write_pieces = socket_write_pieces,
     .shutdown = socket_shutdown,
     .close = close_here,
-    .descriptor = socket_descriptor,
+    .descriptor = descriptor,
     .addresses = addresses,
     .get = get,
     .listen = socket_listen,
     .listen_unix = socket_listen_unix,
     .accept = socket_accept,
-    .listener_address = socket_listener_address,
+    .listener_address = listener_address,
     .listener_close = close_listener_here,
 };

@@ -4,6 +4,8 @@
 
 #include "casgi/sync.h"
 
+#include <pthread.h>
+
 static casgi_lock_t lock;
 static casgi_semaphore_t semaphore;
 static casgi_flag_t flag;
@@ -512,6 +514,22 @@ static void test_sync__waiting_outside_of_a_task_is_refused(void **state)
     assert_int_equal(casgi_queue_get(&queue, &item), CASGI_EWRONGTHREAD);
 }
 
+static void *make_queue(void *arg)
+{
+    *(int *)arg = casgi_queue_init(&queue, slots, 2);
+    return NULL;
+}
+
+static void test_queue__is_not_made_on_another_thread(void **state)
+{
+    pthread_t thread;
+    int rc = 0;
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, make_queue, &rc), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(rc, CASGI_EWRONGTHREAD);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown_loop)
 
 int main(void)
@@ -543,6 +561,7 @@ int main(void)
         CASE(test_queue__without_slots_needs_capacity_0),
         CASE(test_queue__loses_and_doubles_nothing),
         CASE(test_sync__waiting_outside_of_a_task_is_refused),
+        CASE(test_queue__is_not_made_on_another_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -558,6 +559,37 @@ static void test_net__outside_of_a_task_it_is_refused(void **state)
     assert_int_equal(casgi_connect_unix("x", &stream), CASGI_EWRONGTHREAD);
 }
 
+static void *ask_elsewhere(void *arg)
+{
+    struct net *net = arg;
+    casgi_address_t address, remote;
+    bool refused = casgi_stream_descriptor(net->client) == CASGI_EWRONGTHREAD &&
+                   casgi_stream_addresses(net->client, &address, &remote) == CASGI_EWRONGTHREAD &&
+                   casgi_listener_address(net->listener, &address) == CASGI_EWRONGTHREAD;
+    return refused ? net : NULL;
+}
+
+static int ask_on_a_thread(void *arg)
+{
+    struct net *net = arg;
+    pthread_t thread;
+    void *refused = NULL;
+    int rc = listen_on(net);
+    rc = rc ? rc : connect_to(net);
+    rc = rc ? rc : accept_task(net);
+    if (!rc && !pthread_create(&thread, NULL, ask_elsewhere, net)) {
+        pthread_join(thread, &refused);
+    }
+    close_all(net);
+    return rc ? rc : refused ? 0 : -100;
+}
+
+static void test_net__on_another_thread_it_is_refused(void **state)
+{
+    struct net net = { .host = "127.0.0.1" };
+    assert_int_equal(run_task(*state, ask_on_a_thread, &net), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -588,6 +620,7 @@ int main(void)
         WORLD_TEST(test_net__a_cancelled_task_asks_for_no_name),
         WORLD_TEST(test_net__a_deadline_ends_a_question),
         WORLD_TEST(test_net__outside_of_a_task_it_is_refused),
+        WORLD_TEST(test_net__on_another_thread_it_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
