@@ -10,6 +10,8 @@
  *   /hold    reads one piece, waits for /let, reads the rest; answers with the body's size and sum
  *   /drop    frees the response when its head is there
  *   /stats, /let, /free */
+#include "kit_probe.h"
+
 #include <casgi/kit/http.h>
 
 #include <stdio.h>
@@ -36,18 +38,6 @@ struct call {
     size_t size;
     char text[ANSWER];
 };
-
-static const char *name_of(int code)
-{
-    switch (code) {
-#define NAME(name, number, text) \
-    case (number):               \
-        return #name;
-        CASGI_ERROR_MAP(NAME)
-    default:
-        return "?";
-    }
-}
 
 static void say(struct call *call, const char *text, size_t size)
 {
@@ -320,8 +310,4 @@ static void destroy(casgi_app_t *app)
     casgi_fetch_client_free(probe.client);
 }
 
-static const casgi_app_record_t record = { "app", NULL, create, destroy, CASGI_APP_HTTP, 0, { 0 } };
-static const casgi_app_record_t cancelled = {
-    "cancelled", NULL, create, destroy, CASGI_APP_HTTP | CASGI_APP_CANCEL_ON_DISCONNECT, 0, { 0 },
-};
 CASGI_MODULE("kit_http", "1.0", &record, &cancelled);

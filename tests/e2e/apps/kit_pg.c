@@ -13,6 +13,8 @@
  *
  * A header x-deadline: MS sets a deadline around it. The answer's lines: "ok ROWS" and the rows, values separated by
  * "|"; "CHANNEL=PAYLOAD" of a notification; or "error CODE SQLSTATE constraint: message (detail)". */
+#include "kit_probe.h"
+
 #include <casgi/kit/pg.h>
 
 #include <stdio.h>
@@ -37,18 +39,6 @@ struct call {
     char answer[ANSWER];
     size_t size;
 };
-
-static const char *name_of(int code)
-{
-    switch (code) {
-#define NAME(name, number, text) \
-    case (number):               \
-        return #name;
-        CASGI_ERROR_MAP(NAME)
-    default:
-        return "?";
-    }
-}
 
 static void say(struct call *call, const char *text)
 {
@@ -389,8 +379,4 @@ static void destroy(casgi_app_t *app)
     casgi_pg_free(probe.pg);
 }
 
-static const casgi_app_record_t record = { "app", NULL, create, destroy, CASGI_APP_HTTP, 0, { 0 } };
-static const casgi_app_record_t cancelled = {
-    "cancelled", NULL, create, destroy, CASGI_APP_HTTP | CASGI_APP_CANCEL_ON_DISCONNECT, 0, { 0 },
-};
 CASGI_MODULE("kit_pg", "1.0", &record, &cancelled);
