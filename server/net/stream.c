@@ -181,7 +181,9 @@ void stream_read(struct stream *stream, bool on)
 ssize_t stream_recv(struct stream *stream, void *data, size_t size)
 {
     ssize_t got = stream->error ? stream->error : stream->ops->recv(stream, data, size);
-    if (got < 0 && got != CASGI_EAGAIN) {
+    if (got == 0) {
+        stream->departed = true;
+    } else if (got < 0 && got != CASGI_EAGAIN) {
         (void)fail(stream, (int)got);
     }
     return got;
@@ -374,5 +376,13 @@ void stream_on_death(struct stream *stream, int code)
         stream->events->failed(stream->owner, code);
     } else if (wrote && stream->events->writable) {
         stream->events->writable(stream->owner); /* its next write returns the code */
+    }
+}
+
+void stream_on_departure(struct stream *stream)
+{
+    stream->departed = true;
+    if (stream->events && stream->events->departed) {
+        stream->events->departed(stream->owner);
     }
 }

@@ -24,6 +24,9 @@ struct stream_events {
     void (*writable)(
         void *owner); /* the queue is empty and the kernel has room again, after a write that was not taken whole */
     void (*failed)(void *owner, int code); /* reset by the peer, noticed while reading is off; may be NULL */
+    /* The peer has ended its side, noticed while reading is off: what it sent before may still be there, and behind it
+     * recv tells the end. At most once; may be NULL. */
+    void (*departed)(void *owner);
 };
 
 /* What a kind of stream does. Bytes, or CASGI_EAGAIN, or another code: never 0 but for recv's end. */
@@ -48,8 +51,9 @@ struct stream {
     bool reading;
     bool writing; /* the owner or the queue waits for room */
     bool corked;
-    bool ending; /* our end of stream is to follow the queue */
-    int error;   /* the code that ended it */
+    bool ending;   /* our end of stream is to follow the queue */
+    bool departed; /* the owner has heard that the peer has ended its side */
+    int error;     /* the code that ended it */
 };
 
 /* A stream over a connected, non-blocking socket, which it owns on success. */

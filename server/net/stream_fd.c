@@ -28,9 +28,16 @@ static struct fd_stream *fd_stream_of(const struct stream *stream)
     return (struct fd_stream *)(void *)(uintptr_t)stream;
 }
 
+/* Whether the peer's end would not be seen: what lies before it is not received now. */
+static bool looks_away(const struct fd_stream *self)
+{
+    return !self->base.reading && !self->base.departed;
+}
+
 static int wanted(const struct fd_stream *self)
 {
-    int events = (self->base.reading ? UV_READABLE : 0) | (self->base.writing ? UV_WRITABLE : 0);
+    int events = (self->base.reading ? UV_READABLE : 0) | (self->base.writing ? UV_WRITABLE : 0) |
+                 (looks_away(self) ? UV_DISCONNECT : 0);
     return events ? events : HOLD;
 }
 
@@ -87,6 +94,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     if (events & UV_WRITABLE && self->base.writing && !uv_is_closing((uv_handle_t *)poll)) {
         stream_on_room(&self->base);
         return;
+    }
+    if (events & UV_DISCONNECT && looks_away(self) && !uv_is_closing((uv_handle_t *)poll)) {
+        stream_on_departure(&self->base);
     }
     if (!uv_is_closing((uv_handle_t *)poll) && (events & ~wanted(self))) {
         (void)watch(self, wanted(self));

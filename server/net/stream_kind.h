@@ -10,5 +10,9 @@ void stream_on_room(struct stream *stream);
  * closed when this returns. */
 void stream_on_death(struct stream *stream, int code);
 
+/* The peer has ended its side while reading is off: tells the owner, once. The stream may be closed when this returns.
+ */
+void stream_on_departure(struct stream *stream);
+
 /* Lets go of what the common part holds; for close. */
 void stream_release(struct stream *stream);

@@ -69,10 +69,16 @@ static bool is_writable(const struct pair_stream *self)
     return !self->peer || room(&self->peer->in);
 }
 
+/* The peer's end, which nobody sees as nothing is received. */
+static bool is_departing(const struct pair_stream *self)
+{
+    return self->in.ended && !dead(self) && !self->base.reading && !self->base.departed;
+}
+
 static bool something_to_tell(const struct pair_stream *self)
 {
     return (self->base.reading && is_readable(self)) || (self->base.writing && is_writable(self)) ||
-           (dead(self) && !self->base.error);
+           (dead(self) && !self->base.error) || is_departing(self);
 }
 
 static void on_idle(uv_idle_t *idle);
@@ -97,6 +103,8 @@ static void on_idle(uv_idle_t *idle)
         stream_on_death(&self->base, CASGI_EDISCONNECTED);
     } else if (self->base.reading && is_readable(self)) {
         self->base.events->readable(self->base.owner);
+    } else if (is_departing(self)) {
+        stream_on_departure(&self->base);
     }
     if (!uv_is_closing((uv_handle_t *)idle) && self->base.writing && is_writable(self)) {
         stream_on_room(&self->base);

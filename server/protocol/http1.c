@@ -92,7 +92,9 @@ static void on_end_of_input(struct http1 *c)
     c->fin = true;
     switch (c->in) {
     case IN_WHOLE:
-        exchange_gone(c->ex, false);
+        if (!c->parting) { /* else it was told */
+            exchange_gone(c->ex, false);
+        }
         break;
     case IN_LENGTH:
     case IN_CHUNKED:
@@ -208,6 +210,18 @@ static void on_failed(void *owner, int code)
     http1_leave(c);
 }
 
+/* The client has ended its side behind bytes that are not received yet, as enough wait already. */
+static void on_departed(void *owner)
+{
+    struct http1 *c = owner;
+    http1_enter(c);
+    c->parting = true;
+    if (c->in == IN_WHOLE) {
+        exchange_gone(c->ex, false);
+    }
+    http1_leave(c);
+}
+
 static void on_late(struct loop_late *late)
 {
     struct http1 *c = LIST_ENTRY(late, struct http1, late);
@@ -222,6 +236,7 @@ static const struct stream_events events = {
     .readable = on_readable,
     .writable = on_writable,
     .failed = on_failed,
+    .departed = on_departed,
 };
 
 /* ---- the public functions ---- */

@@ -32,6 +32,9 @@ static void finish(struct http1 *c)
     if (c->begun) {
         exchange_body_end(c->ex);
     }
+    if (c->begun && c->parting) {
+        exchange_gone(c->ex, false);
+    }
 }
 
 void http1_body_fail(struct http1 *c, int status, const char *reason)

@@ -80,6 +80,7 @@ struct http1 {
     bool fresh : 1;    /* not a byte of a request came yet; its time runs */
     bool more : 1;     /* the last recv filled its room: there is probably more */
     bool fin : 1;      /* the client has ended its side */
+    bool parting : 1;  /* it has, behind bytes that were not received yet */
     bool draining : 1; /* http1_drain was called */
     bool broken : 1;   /* a write failed */
     bool reset : 1;    /* close so that a cut response is not taken for whole */

@@ -118,7 +118,7 @@ static void call_application(struct http1 *c, struct http1_window *window)
     if (exchange_begin(c->ex, c->in == IN_WHOLE) != 0) {
         http1_refuse_exchange(c, 503, "out of memory for the request");
     }
-    if (c->fin && c->ex) {
+    if (c->ex && (c->fin || (c->parting && c->in == IN_WHOLE))) {
         exchange_gone(c->ex, false);
     }
 }

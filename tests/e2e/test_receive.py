@@ -7,7 +7,7 @@ import unittest
 import support
 from served import Scripted, Served
 from support import wait_until
-from wire import chunked, get, post
+from wire import Connection, chunked, get, post
 
 MIB = 1 << 20
 DRAINED = 256 << 10 # of a body nobody reads: so much is thrown away to keep the connection
@@ -257,6 +257,20 @@ class Departures(Scripted):
         self.assertNotIn("done", self.log()) # every other wait goes on
         self.open()
         self.assertIn("gate OK", self.wait_done())
+
+    def test_a_departure_is_noticed_also_behind_more_requests_than_are_read(self): # DESIGN 2.8
+        for number, leave in enumerate((Connection.finish, Connection.close, Connection.reset)):
+            self.name = f"{self._testMethodName}{number}"
+            connection = self.connect()
+            connection.send(self.script("receive", "watch", "watched", ("start", 200), ("end", "1")))
+            self.wait_step("watch OK")
+            connection.send(get("/behind?start:200,end:x", "X: " + "x" * 4000) * 10)
+            leave(connection)
+            self.wait_step("watcher http.disconnect")
+            if leave == Connection.finish: # it may still be reading
+                self.assertEqual([connection.response().body for _ in range(11)], [b"1"] + [b"x"] * 10)
+                self.assertEqual(connection.ended(), "closed")
+            self.wait_step("done")
 
     def test_a_receive_may_wait_beside_a_send(self): # B32
         connection = self.connect()

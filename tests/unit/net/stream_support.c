@@ -37,7 +37,17 @@ static void on_failed(void *owner, int code)
     f->failed_code = code;
 }
 
-static const struct stream_events events = { .readable = on_readable, .writable = on_writable, .failed = on_failed };
+static void on_departed(void *owner)
+{
+    ((struct fixture *)owner)->departed++;
+}
+
+static const struct stream_events events = {
+    .readable = on_readable,
+    .writable = on_writable,
+    .failed = on_failed,
+    .departed = on_departed,
+};
 
 static int setup_loop(void **state)
 {

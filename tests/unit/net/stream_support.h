@@ -26,6 +26,7 @@ struct fixture {
     unsigned writable;
     unsigned failed;
     int failed_code;
+    unsigned departed;
     char got[4096]; /* what readable received */
     size_t got_size;
     ssize_t last_recv;

@@ -136,6 +136,58 @@ static void test_pair__end_and_reset_differ(void **state)
     assert_int_equal(write_text(f->stream, "x"), CASGI_EDISCONNECTED);
 }
 
+static ssize_t write_peer(struct fixture *f, const char *text)
+{
+    return f->other ? (write_text(f->other, text) ? -1 : (ssize_t)strlen(text)) : send(f->peer, text, strlen(text), 0);
+}
+
+static void end_peer(struct fixture *f)
+{
+    assert_int_equal(f->other ? stream_shutdown(f->other) : shutdown(f->peer, SHUT_WR), 0);
+}
+
+/* Behind bytes that are received later, and only then is it told by recv. */
+static void test_stream__end_of_the_peer_is_noticed_while_reading_is_off(void **state)
+{
+    struct fixture *f = *state;
+    stream_read(f->stream, true);
+    assert_int_equal(write_peer(f, "one"), 3);
+    wait_for_bytes(f, 3);
+    stream_read(f->stream, false);
+    assert_int_equal(write_peer(f, "two"), 3);
+    turns(f, 5);
+    assert_int_equal(f->departed, 0);
+    end_peer(f);
+    wait_until(f, &f->departed, 1);
+    turns(f, 5);
+    assert_int_equal(f->departed, 1);
+    assert_int_equal(f->got_size, 3);
+    assert_int_equal(write_text(f->stream, "answer"), 0);
+    f->last_recv = 1;
+    stream_read(f->stream, true);
+    wait_for_bytes(f, 6);
+    while (f->last_recv != 0) {
+        turns(f, 1);
+    }
+    assert_memory_equal(f->got, "onetwo", 6);
+    turns(f, 5);
+    assert_int_equal(f->departed, 1);
+    assert_int_equal(f->failed, 0);
+}
+
+static void test_stream__end_of_the_peer_that_recv_has_told_is_not_told_again(void **state)
+{
+    struct fixture *f = *state;
+    f->last_recv = 1;
+    stream_read(f->stream, true);
+    end_peer(f);
+    wait_until(f, &f->readable, 1);
+    assert_int_equal(f->last_recv, 0);
+    assert_false(f->stream->reading);
+    turns(f, 5);
+    assert_int_equal(f->departed, 0);
+}
+
 static void test_pair__reset_is_an_error_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -161,6 +213,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SOCKET_TEST(test_stream__unsent_counts_what_the_peer_has_not_taken),
         PAIR_TEST(test_stream__unsent_counts_what_the_peer_has_not_taken),
+        TCP_TEST(test_stream__end_of_the_peer_is_noticed_while_reading_is_off),
+        SOCKET_TEST(test_stream__end_of_the_peer_is_noticed_while_reading_is_off),
+        PAIR_TEST(test_stream__end_of_the_peer_is_noticed_while_reading_is_off),
+        TCP_TEST(test_stream__end_of_the_peer_that_recv_has_told_is_not_told_again),
+        SOCKET_TEST(test_stream__end_of_the_peer_that_recv_has_told_is_not_told_again),
+        PAIR_TEST(test_stream__end_of_the_peer_that_recv_has_told_is_not_told_again),
         PAIR_TEST(test_pair__carries_bytes_both_ways),
         PAIR_TEST(test_pair__capacity_is_exact_and_room_is_told),
         PAIR_TEST(test_pair__queue_flows_as_the_peer_reads),

@@ -115,6 +115,21 @@ static int app_watch(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive
     return rc;
 }
 
+/* Receives nothing for a second, then all. */
+static int app_slow_watch(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    casgi_event_t event;
+    size_t size = 0;
+    int rc = casgi_sleep(1000);
+    (void)scope, (void)send;
+    do {
+        rc = rc ? rc : casgi_receive(receive, &event);
+        size += !rc && event.type == CASGI_HTTP_REQUEST ? event.http_request.body.len : 0;
+    } while (rc == 0 && event.type == CASGI_HTTP_REQUEST);
+    wire_note(wire_of(app), "%zu %s", size, rc ? "failed" : casgi_event_name(event.type));
+    return rc;
+}
+
 static void test_connection__half_closed_after_the_request_is_still_answered(void **state)
 {
     struct wire *w = *state;
@@ -187,6 +202,72 @@ static void test_connection__reset_is_noticed_though_nothing_is_read(void **stat
     wire_hang_up(w, true);
     assert_null(w->c);
     assert_int_equal(w->exchanges.running, 0);
+}
+
+static void test_connection__an_end_is_noticed_though_nothing_is_read(void **state)
+{
+    struct wire *w = *state;
+    enum { BEHIND = 1000 };
+    wire_connect(w, app_watch);
+    wire_say(w, GET);
+    w->app.call = app_path;
+    for (int i = 0; i < BEHIND; i++) {
+        wire_send(w, GET, sizeof GET - 1);
+    }
+    wire_settle(w);
+    assert_false(w->c->stream->reading);
+    assert_saw(w, "http.request ");
+    wire_finish(w);
+    assert_saw(w, "http.request http.disconnect send 0");
+    assert_int_equal(wire_count(w, "\r\n\r\n/"), 1 + BEHIND); /* all that it asked for is answered */
+    assert_null(w->c);
+}
+
+static void test_connection__an_end_behind_a_body_is_told_when_that_is_whole(void **state)
+{
+    struct wire *w = *state;
+    static char bytes[200000];
+    wire_connect(w, app_slow_watch);
+    memset(bytes, 'x', sizeof bytes);
+    wire_say(w, POST "Content-Length: 200000\r\n\r\n");
+    wire_send(w, bytes, sizeof bytes);
+    wire_settle(w);
+    wire_send(w, bytes, 40000); /* of a next request, which does not end */
+    wire_settle(w);
+    wire_finish(w);
+    assert_saw(w, "");
+    wire_wait(w, SECONDS(2));
+    assert_saw(w, "200000 http.disconnect");
+    assert_null(w->c);
+}
+
+static int app_goes_on(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    wire_note(wire_of(app), "%s ", casgi_sleep(1000) == CASGI_ECANCELED ? "cancelled" : "slept");
+    casgi_uncancel();
+    wire_note(wire_of(app), "%s, ", casgi_sleep(1000) == CASGI_ECANCELED ? "cancelled" : "slept");
+    return app_path(app, scope, receive, send);
+}
+
+/* Also one that was told before the end itself is received. */
+static void test_connection__an_end_is_told_to_each_request_once(void **state)
+{
+    struct wire *w = *state;
+    char large[9001];
+    size_t head = (size_t)snprintf(large, sizeof large, "GET / HTTP/1.1\r\n" HOST "X: ");
+    memset(large + head, 'x', 9000 - 4 - head);
+    memcpy(large + 9000 - 4, "\r\n\r\n", 5);
+    w->exchanges.app_flags = CASGI_APP_CANCEL_ON_DISCONNECT;
+    wire_connect(w, app_goes_on);
+    wire_say(w, GET);
+    wire_say(w, large);
+    wire_say(w, large); /* more than is kept of next requests */
+    wire_finish(w);
+    for (int i = 0; i < 6; i++) {
+        wire_wait(w, SECONDS(1));
+    }
+    assert_saw(w, "cancelled slept, cancelled slept, cancelled slept, ");
+    assert_null(w->c);
 }
 
 static void test_connection__gone_while_the_handler_sleeps_leaves_the_handler_alone(void **state)
@@ -718,6 +799,9 @@ int main(void)
         WIRE_TEST(test_connection__ended_within_the_chunks_is_a_disconnect),
         WIRE_TEST(test_connection__reset_is_noticed_while_the_handler_waits),
         WIRE_TEST(test_connection__reset_is_noticed_though_nothing_is_read),
+        WIRE_TEST(test_connection__an_end_is_noticed_though_nothing_is_read),
+        WIRE_TEST(test_connection__an_end_behind_a_body_is_told_when_that_is_whole),
+        WIRE_TEST(test_connection__an_end_is_told_to_each_request_once),
         WIRE_TEST(test_connection__gone_while_the_handler_sleeps_leaves_the_handler_alone),
         WIRE_TEST(test_connection__addresses_outlive_it),
         WIRE_TEST(test_connection__broken_chunks_are_a_disconnect_for_the_handler),
