@@ -26,7 +26,7 @@ static const char usage[] =
     "\n"
     "APP is a file: app.so, or app.c, app.cc, app.cpp, which are compiled first; app.so:admin is one of\n"
     "several applications in it. Anything without a / or such an ending is a ready-made application,\n"
-    "looked for in $CASGI_APP_PATH and where casgi is installed.\n";
+    "inspect, mount or one of yours, looked for in $CASGI_APP_PATH and where casgi is installed.\n";
 
 static const char ending[] =
     "In brackets: the default, and the environment variable that is used where the option is not given\n"

@@ -13,6 +13,9 @@ class Commands(support.TestCase):
             code, text = support.run(word)
             self.assertEqual(0, code)
             self.assertIn("--timeout-keep-alive SECONDS", text)
+        for name in os.listdir(os.path.join(support.SOURCE, "apps")):
+            if name != "kit":
+                self.assertIn(name, text.split("Listening")[0])
         for word in ("version", "--version"):
             code, text = support.run(word)
             self.assertEqual(0, code)
