@@ -187,7 +187,7 @@ static void test_memory__any_may_fail_in_large_bodies_behind_each_other(void **s
     }
 }
 
-static int app_sleep(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+static int app_later(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
 {
     int rc = casgi_sleep(100);
     return rc ? rc : app_path(app, scope, receive, send);
@@ -197,7 +197,7 @@ static void test_memory__any_may_fail_while_requests_wait(void **state)
 {
     static const struct scenario waiting = { GET GET "GET ", "/ HTTP/1.1\r\n" HOST "\r\n", 3 };
     (void)state;
-    run_all(&waiting, app_sleep);
+    run_all(&waiting, app_later);
 }
 
 static void test_memory__none_for_a_connection_is_told(void **state)

@@ -296,3 +296,26 @@ int app_path(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *rece
     (void)receive;
     return casgi_respond(send, 200, "text/plain", scope->path.ptr);
 }
+
+int app_sleep(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    wire_note(wire_of(app), "<%s", scope->path.ptr);
+    int rc = casgi_sleep(strtoul(scope->path.ptr + 1, NULL, 10));
+    wire_note(wire_of(app), ">");
+    return rc ? rc : app_path(app, scope, receive, send);
+}
+
+int app_watch(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    struct wire *w = wire_of(app);
+    casgi_event_t event;
+    int rc;
+    do {
+        rc = casgi_receive(receive, &event);
+        wire_note(w, "%s%.*s ", rc ? "failed" : casgi_event_name(event.type), (int)event.http_request.body.len,
+                  rc || event.type != CASGI_HTTP_REQUEST ? "" : event.http_request.body.ptr);
+    } while (rc == 0 && event.type == CASGI_HTTP_REQUEST);
+    rc = app_path(app, scope, receive, send);
+    wire_note(w, "send %d", rc);
+    return rc;
+}

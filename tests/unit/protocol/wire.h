@@ -89,6 +89,12 @@ int app_echo(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *rece
 /* Answers with the path, without reading. */
 int app_path(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send);
 
+/* Sleeps for the path's milliseconds, noted as "<" and ">", then answers with the path. */
+int app_sleep(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send);
+
+/* Receives until a disconnect, then answers with the path; notes the events, and what came of the answer. */
+int app_watch(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send);
+
 /* How often `text` occurs in what the client got. */
 int wire_count(const struct wire *w, const char *text);
 
