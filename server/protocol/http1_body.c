@@ -47,9 +47,7 @@ void http1_body_fail(struct http1 *c, int status, const char *reason)
     c->in = IN_WHOLE;
     c->body_bad = true;
     c->keep = false;
-    if (c->host->refused) {
-        c->host->refused(c->host, http1_client(c), status, (size_t)c->wire, reason);
-    }
+    http1_tell_refused(c, &(struct http1_fault){ status, (size_t)c->wire, reason });
     if (c->begun) {
         exchange_body_failed(c->ex, status, reason);
     } else {

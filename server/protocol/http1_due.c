@@ -96,9 +96,7 @@ static void late_write(struct http1 *c)
     }
     c->reset = true;
     c->in = IN_DEAD;
-    if (c->host->refused) {
-        c->host->refused(c->host, http1_client(c), 0, 0, "the client does not take its response");
-    }
+    http1_tell_refused(c, &(struct http1_fault){ 0, 0, "the client does not take its response" });
 }
 
 static void on_due(struct expiry *item)

@@ -156,6 +156,9 @@ extern const struct exchange_driver http1_driver;
 /* The exchange, if there is one, goes its own way and nobody hears it any more: the client is gone. */
 void http1_orphan(struct http1 *c);
 
+/* Calls host->refused; what it logs has the id of the request, if there is one. */
+void http1_tell_refused(struct http1 *c, const struct http1_fault *fault);
+
 /* Answers without an exchange, for what is no request, and closes. Calls host->refused. */
 void http1_refuse(struct http1 *c, const struct http1_fault *fault);
 

@@ -1,6 +1,7 @@
 /* Answers that need no application, and applications that need no answer any more. */
 #include "base/httpdate.h"
 #include "base/httpstatus.h"
+#include "base/log.h"
 #include "protocol/http1_impl.h"
 #include "protocol/http1_text.h"
 
@@ -30,6 +31,17 @@ static char *put_refusal(const struct exchange_host *host, char *at, int status)
     return put_text(at, text.ptr, text.len);
 }
 
+void http1_tell_refused(struct http1 *c, const struct http1_fault *fault)
+{
+    casgi_str_t nothing = { NULL, 0 };
+    if (!c->host->refused) {
+        return;
+    }
+    casgi_str_t before = log_set_request(c->ex ? c->ex->scope.request_id : nothing);
+    c->host->refused(c->host, http1_client(c), fault->status, fault->offset, fault->reason);
+    (void)log_set_request(before);
+}
+
 void http1_refuse(struct http1 *c, const struct http1_fault *fault)
 {
     char *text = loop_scratch(c->stream->loop);
@@ -37,9 +49,7 @@ void http1_refuse(struct http1 *c, const struct http1_fault *fault)
     c->broken |= stream_write(c->stream, &piece, 1) != 0;
     c->in = IN_CLOSING;
     c->linger = true;
-    if (c->host->refused) {
-        c->host->refused(c->host, http1_client(c), fault->status, fault->offset, fault->reason);
-    }
+    http1_tell_refused(c, fault);
 }
 
 void http1_refuse_exchange(struct http1 *c, int status, const char *reason)

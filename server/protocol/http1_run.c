@@ -87,9 +87,7 @@ static int admission(struct http1 *c, const struct http1_facts *facts, struct ht
         *out_fault = (struct http1_fault){ c->host->admit ? c->host->admit(c->host) : 0, 0, "not admitted" };
         return out_fault->status;
     }
-    if (c->host->refused) {
-        c->host->refused(c->host, http1_client(c), out_fault->status, 0, out_fault->reason);
-    }
+    http1_tell_refused(c, out_fault);
     return out_fault->status;
 }
 

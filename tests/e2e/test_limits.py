@@ -98,6 +98,12 @@ class Bodies(Case):
         self.assert_refused(connection, 413, "the body is larger than the limit")
         wait_until(lambda: b"http.disconnect\ndone" in self.ask(get("/log/grows")).body, "the handler's end")
 
+    def test_the_line_has_the_requests_id(self):
+        for size, data in (("Content-Length: 100001", b""), ("Transfer-Encoding: chunked", b"186a1\r\n" + b"x" * 100_001)):
+            connection = self.connect()
+            connection.send(get("/uncalled?receive-all", size, "X-Request-ID: mine", method="POST") + data)
+            self.server.wait_log(r"\[mine\] " + LINE % (connection.sock.getsockname()[1], 413, "the body is larger"))
+
 
 class Deadlines(Case):
     ARGUMENTS = ("--timeout-head", "1", "--timeout-keep-alive", "60")
