@@ -106,6 +106,22 @@ CASGI_APP_WITH(app, CASGI_APP_HTTP | CASGI_APP_LIFESPAN)
 """
 
 
+SEVERAL = """
+#include <casgi/casgi.h>
+
+#define APP(name)                                                                                                       \\
+    static int name(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)        \\
+    {                                                                                                                   \\
+        (void)self, (void)scope, (void)receive;                                                                         \\
+        return casgi_respond(send, 200, "text/plain", #name);                                                           \\
+    }                                                                                                                   \\
+    CASGI_APP_RECORD(record_##name, #name, name, CASGI_APP_HTTP);
+APP(one)
+APP(admin)
+CASGI_MODULE("several", "1", &record_one, &record_admin);
+"""
+
+
 class Mount(TestCase):
     def scope(self, server, path):
         return json.loads(server.get(path)[2])["scope"]
@@ -136,6 +152,11 @@ class Mount(TestCase):
         with Server("--root-path", "/v1", "mount", "--", "/in=inspect") as server:
             scope = self.scope(server, "/in/x")
             self.assertEqual((scope["root_path"], scope["path"]), ("/v1/in", "/v1/in/x"))
+
+    def test_one_of_several_applications_is_chosen(self):
+        module = support.build_module(self.folder, SEVERAL, "several")
+        with Server("mount", "--", f"/b={module}:admin", f"/c={module}:one") as server:
+            self.assertEqual((server.get("/b")[2], server.get("/c")[2]), (b"admin", b"one"))
 
     def test_two_mounts_of_one_module_have_states_of_their_own(self):
         with Server("mount", "--", "/a=" + example("state"), "/b=" + example("state")) as server:
