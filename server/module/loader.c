@@ -53,7 +53,14 @@ static bool cut_out(const char *text, const char *before, const char *ends, char
 static const char hint_ours[] = "casgi's own calls are inline: is the name spelt right, the header included? Those of "
                                 "casgi/kit/ are linked with $(pkg-config --libs casgi-kit)";
 
-static int explain_dlopen(const char *shown, const char *text, casgi_error_t *error)
+/* Whether the sentence begins with this file, and not with a library that it needs. */
+static bool is_about(const char *text, const char *path)
+{
+    size_t length = strlen(path);
+    return strncmp(text, path, length) == 0 && text[length] == ':';
+}
+
+static int explain_dlopen(const char *path, const char *shown, const char *text, casgi_error_t *error)
 {
     char name[512], other[512];
     if (strstr(text, ": cannot open shared object file") && cut_out(text, "", ":", name, sizeof(name))) {
@@ -61,6 +68,12 @@ static int explain_dlopen(const char *shown, const char *text, casgi_error_t *er
                          "%s needs the library %s, which is not to be found (LD_LIBRARY_PATH, or -Wl,-rpath when it is "
                          "linked, say where to look)",
                          shown, name);
+    }
+    if (cut_out(text, "undefined symbol: ", " ,\t\n", name, sizeof(name)) && !is_about(text, path) &&
+        cut_out(text, "", ":", other, sizeof(other))) {
+        return error_set(error, CASGI_EINVAL,
+                         "%s needs the library %s, which uses %s, which no library defines that they link", shown,
+                         other, name);
     }
     if (cut_out(text, "undefined symbol: ", " ,\t\n", name, sizeof(name))) {
         bool ours = strncmp(name, "casgi_", strlen("casgi_")) == 0;
@@ -86,7 +99,7 @@ static int load(const char *path, const char *shown, void **out_handle, casgi_er
     void *handle = dlopen(with_slash, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         const char *text = dlerror();
-        return explain_dlopen(shown, text ? text : "no reason given", error);
+        return explain_dlopen(with_slash, shown, text ? text : "no reason given", error);
     }
     coroutine_find_cxx(handle);
     *out_handle = handle;

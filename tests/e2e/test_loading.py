@@ -181,6 +181,16 @@ class Loaded(Case):
         os.remove(os.path.join(self.folder, "libtea.so"))
         self.assert_refused("./app.so", "needs the library libtea.so, which is not to be found")
 
+    def test_a_symbol_that_a_library_lacks_is_said_of_the_library(self):
+        for name, text in (("tea.c", "int pot(void);\nint tea(void);\nint tea(void) { return pot(); }\n"),
+                           ("app.c", "int tea(void);\n" + handler("app").replace("200", "tea()") + 'CASGI_MODULE("m", "1", &record_app);')):
+            with open(os.path.join(self.folder, name), "w", encoding="ascii") as file:
+                file.write(text)
+        subprocess.run(["cc", "-shared", "-fPIC", "tea.c", "-o", "libtea.so"], cwd=self.folder, check=True)
+        subprocess.run(["cc", "-shared", "-fPIC", "-I" + support.ABI, "app.c", "-o", "app.so", "-L.", "-ltea",
+                        "-Wl,-rpath,$ORIGIN"], cwd=self.folder, check=True)
+        self.assert_refused("./app.so", "app.so needs the library ", "libtea.so, which uses pot, which no library defines")
+
     def test_the_words_behind_two_dashes_are_the_applications(self):
         with Server(example("state"), "--", os.path.join(self.folder, "--port")) as server:
             self.assertEqual(server.get()[0], 200)
