@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 import support
-from served import Served
+from served import Served, build
 from wire import Connection, get, post
 
 
@@ -178,6 +178,21 @@ class OtherSockets(unittest.TestCase):
         with support.Server("inspect", "--host", "0.0.0.0") as server, Connection(server, address=("127.0.0.2", server.port)) as c:
             scope = json.loads(c.send(get()).response().body)["scope"]
             self.assertEqual(scope["server"], ["127.0.0.2", server.port])
+
+
+class Reserved(unittest.TestCase):
+    """What later minors of the ABI grow into is zero now, and every text ends in a NUL; also where memory is used again."""
+
+    def test_reserved_words_are_zero_and_texts_end(self): # DESIGN 2.3 2.4
+        with tempfile.TemporaryDirectory() as folder:
+            with support.Server(build(folder, "reserved"), "--root-path", "/r") as server, Connection(server) as c:
+                for i in range(3):
+                    c.send(get(f"/{i}%20?q={i}", *[f"X-{k}: {i}" for k in range(20 - i)]) + get("/same", "X-A: 1") * 2)
+                    for fields in (21 - i, 2, 2):
+                        self.assertEqual(c.response().body, b"%d fields, one event\n" % fields)
+                    c.send(post("/body", b"x" * 1000) + post("/large", b"y" * 300_000))
+                    self.assertRegex(c.response().body, b"^2 fields, (one|several) event")
+                    self.assertEqual(c.response().body, b"2 fields, several events\n")
 
 
 if __name__ == "__main__":
