@@ -171,7 +171,7 @@ const struct option options[] = {
       .group = GROUP_LOGS,
       MEMBER(access_log),
       .fallback = "yes",
-      .help = "A line on stdout for each request." },
+      .help = "A line on stdout for each request, of level info." },
     { .name = "access-log-exclude",
       .metavar = "PATH",
       .kind = OPTION_LIST,

@@ -105,7 +105,7 @@ static int add_logs(struct observers *observers)
 {
     struct worker *worker = observers->worker;
     int rc = 0;
-    if (worker->config->access_log) {
+    if (worker->config->access_log && log_enabled(CASGI_LOG_INFO)) { /* its lines are of that level */
         set_access_options(&observers->access_options, worker->config);
         rc = access_log_new(&observers->access_options, &observers->access);
         if (!rc) {

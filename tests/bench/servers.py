@@ -172,7 +172,7 @@ def casgi_command(*options):
         module = {"hello": "examples/hello.so", "json": "examples/json.so", "echo": "examples/echo.so"}.get(task)
         path = os.path.join(BUILD, module) if module else compile_module(os.path.join(HERE, task + ".c"),
                                                                         os.path.join(server.folder, task + ".so"))
-        return [CASGI, path, "--port", str(server.port), "--log-level", "warning", "--timeout-keep-alive", "600", *options]
+        return [CASGI, path, "--port", str(server.port), "--timeout-keep-alive", "600", *options]
     return command
 
 
@@ -227,7 +227,7 @@ def go_command(server, _task):
 
 
 LIMIT = Kind("limit", {"hello", "json", "echo", "wait"}, "cc", limit_command)
-OURS = Kind("casgi", {"hello", "json", "echo", "wait", "primitives"}, CASGI, casgi_command("--no-access-log"))
+OURS = Kind("casgi", {"hello", "json", "echo", "wait", "primitives"}, CASGI, casgi_command("--no-access-log", "--log-level", "warning"))
 LOGGED = Kind("casgi, access log", {"hello"}, CASGI, casgi_command("--access-log"))
 PEERS = [
     Kind("nginx", {"hello"}, "nginx", nginx_command),

@@ -120,6 +120,18 @@ class Lines(support.TestCase):
             self.assertIn(text, stderr.decode())
         self.assertNotIn('"GET /x HTTP/1.1" 200', stderr.decode())
 
+    def test_access_lines_are_of_level_info(self):
+        process = subprocess.Popen([support.BIN, support.example("hello"), "--uds", os.path.join(self.folder, "sock"), "--log-level", "warning"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(process.kill)
+        support.wait_until(lambda: support.accepts(os.path.join(self.folder, "sock")) or process.poll() is not None, "the socket")
+        connection = UnixConnection(os.path.join(self.folder, "sock"))
+        connection.request("GET", "/")
+        self.assertEqual(connection.getresponse().status, 200)
+        connection.close()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual((process.communicate(timeout=support.PATIENCE)[0], process.returncode), (b"", 0))
+
     def test_without_the_access_log_there_are_no_lines(self): # B150
         with support.Server(support.example("hello"), "--no-access-log") as server:
             server.get("/")
