@@ -102,7 +102,7 @@ static inline uint64_t zeros(uint64_t word)
 
 static bool is_plain(char c)
 {
-    return c > 0 && c != '?' && c != '%';
+    return (signed char)c > 0 && c != '?' && c != '%'; /* a plain char has no sign on arm64 */
 }
 
 /* How many bytes at the start are ASCII and neither NUL nor "?" nor "%": nearly always all of the path. */
