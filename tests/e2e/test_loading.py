@@ -87,6 +87,26 @@ CASGI_MODULE("m", "1", &record);
 """)
         self.assert_refused(path, "the application app could not be made: 3 words, the last is b", options=("--", "a", "b"), check=False)
 
+    def test_an_exception_in_create(self): # DESIGN 2.11
+        source = """
+#include <casgi/casgi.h>
+static int handle(casgi_app_t *, const casgi_scope_t *, casgi_receive_t *, casgi_send_t *) { return 0; }
+static casgi_app_t *create(const casgi_host_t *, int argc, char **, casgi_error_t *)
+{
+    static casgi_app_t app = { CASGI_HANDLER(handle), nullptr, { 0, 0 } };
+    if (argc > 1) {
+        throw argc;
+    }
+    return &app;
+}
+static const casgi_app_record_t record = { "app", nullptr, CASGI_CREATE(create), nullptr, CASGI_APP_HTTP, 0, { 0 } };
+CASGI_MODULE("m", "1", &record);
+"""
+        path = build_module(self.folder, source, language="cpp")
+        self.assert_refused(path, "could not be made: its create threw a C++ exception", options=("--", "throw"), check=False)
+        with Server(path) as server:
+            self.assertEqual(server.get()[0], 500)
+
     def test_one_of_several_must_be_chosen(self):
         path = self.module(handler("one") + handler("two") + 'CASGI_MODULE("m", "1", &record_one, &record_two);')
         self.assert_refused(path, "has several applications, choose one as", "it has: one, two", check=False)

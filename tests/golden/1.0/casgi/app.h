@@ -220,15 +220,34 @@ static int casgi_cxx_call_(casgi_app_t *self, const casgi_scope_t *scope, casgi_
     return fn(self, scope, receive, send);
 #endif
 }
+
+template <casgi_app_t *(*fn)(const casgi_host_t *, int, char **, casgi_error_t *)>
+static casgi_app_t *casgi_cxx_create_(const casgi_host_t *host, int argc, char **argv,
+                                      casgi_error_t *out_error) noexcept
+{
+#ifdef __cpp_exceptions
+    try {
+        return fn(host, argc, argv, out_error);
+    } catch (...) {
+        (void)casgi_error_set(out_error, CASGI_EFAILED, "its create threw a C++ exception");
+        return NULL;
+    }
+#else
+    return fn(host, argc, argv, out_error);
+#endif
+}
 #define CASGI_HANDLER(fn) casgi_cxx_call_<fn>
+#define CASGI_CREATE(fn) casgi_cxx_create_<fn>
 #define CASGI_MODULE_LINKAGE_ extern "C"
 CASGI_EXTERN_C_BEGIN
 #else
 #define CASGI_HANDLER(fn) fn
+#define CASGI_CREATE(fn) fn
 #define CASGI_MODULE_LINKAGE_ extern
 #endif
 
 /* CASGI_HANDLER(fn) is what goes into casgi_app_t.call: in C the handler itself, in C++ the handler behind a catch-all.
+ * CASGI_CREATE(fn) likewise for casgi_app_record_t.create.
  *
  * CASGI_APP_RECORD defines `id`, the record of an application without state of its own, called `app_name`, from its
  * handler. One with state writes its record and its create by hand (casgi/template.c). */
