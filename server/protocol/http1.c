@@ -210,13 +210,14 @@ static void on_failed(void *owner, int code)
     http1_leave(c);
 }
 
-/* The client has ended its side behind bytes that are not received yet, as enough wait already. */
+/* The client has ended its side behind bytes that are not received yet, as enough wait already. Who has heard of a
+ * disconnect because the body is broken may still answer. */
 static void on_departed(void *owner)
 {
     struct http1 *c = owner;
     http1_enter(c);
     c->parting = true;
-    if (c->in == IN_WHOLE) {
+    if (c->in == IN_WHOLE && !c->body_bad) {
         exchange_gone(c->ex, false);
     }
     http1_leave(c);

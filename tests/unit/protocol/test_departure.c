@@ -150,6 +150,18 @@ static void test_departure__an_end_behind_a_body_is_told_when_that_is_whole(void
     assert_null(w->c);
 }
 
+static void test_departure__an_end_behind_a_broken_body_does_not_cost_the_answer(void **state)
+{
+    struct wire *w = *state;
+    wire_connect(w, app_slow_watch);
+    wire_say(w, POST "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+    wire_say(w, "no chunk\r\n");
+    wire_finish(w);
+    wire_wait(w, SECONDS(2));
+    assert_saw(w, "0 http.disconnect");
+    assert_got(w, BAD_REQUEST);
+}
+
 static int app_goes_on(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
 {
     wire_note(wire_of(app), "%s ", casgi_sleep(1000) == CASGI_ECANCELED ? "cancelled" : "slept");
@@ -238,6 +250,7 @@ int main(void)
         WIRE_TEST(test_departure__reset_is_noticed_though_nothing_is_read),
         WIRE_TEST(test_departure__an_end_is_noticed_though_nothing_is_read),
         WIRE_TEST(test_departure__an_end_behind_a_body_is_told_when_that_is_whole),
+        WIRE_TEST(test_departure__an_end_behind_a_broken_body_does_not_cost_the_answer),
         WIRE_TEST(test_departure__an_end_is_told_to_each_request_once),
         WIRE_TEST(test_departure__gone_while_the_handler_sleeps_leaves_the_handler_alone),
         WIRE_TEST(test_departure__addresses_outlive_it),
