@@ -161,8 +161,7 @@ int listen_adopt(struct listen_set *set, int fd, int backlog, casgi_error_t *err
     if (rc) {
         return rc;
     }
-    const int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    listen_set_options(fd);
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
         return error_set(error, error_from_errno(errno), "cannot use descriptor %d: %s", fd, strerror(errno));
     }

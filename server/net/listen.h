@@ -1,6 +1,6 @@
 /* net/listen.h: the addresses a server listens on: read, bound, shown. libc only: the supervisor uses it as well as the
- * worker. Sockets are non-blocking, close-on-exec, and have TCP_NODELAY, which accepted connections inherit (a system
- * call less for each).
+ * worker. Sockets are non-blocking, close-on-exec, and have TCP_NODELAY and SO_KEEPALIVE, which accepted connections
+ * inherit (a system call less for each): a client that vanished without a word while its request runs is noticed.
  *
  * Every failure is a sentence for the person at the terminal, with the errno's name in it. */
 #pragma once

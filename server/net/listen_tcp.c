@@ -11,12 +11,28 @@
 
 enum { PORT_ATTEMPTS = 16 };
 
-/* What the options of one listening socket are; an option that the kernel lacks is no reason not to serve. */
+/* An option that the kernel lacks is no reason not to serve. */
+static void set_option(int fd, int level, int option, int value)
+{
+    (void)setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+/* Later than an idle connection is closed: who is asked whether he is still there has a request running. */
+enum { ALIVE_IDLE = 120, ALIVE_INTERVAL = 30, ALIVE_PROBES = 4 };
+
+void listen_set_options(int fd)
+{
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, ALIVE_IDLE);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, ALIVE_INTERVAL);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, ALIVE_PROBES);
+}
+
 static void set_tcp_options(int fd)
 {
-    const int on = 1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    listen_set_options(fd);
 }
 
 static int tcp_error(casgi_error_t *error, int number, const char *host, unsigned port)

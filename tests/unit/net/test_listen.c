@@ -144,6 +144,20 @@ static void test_listen__accepted_connections_inherit_no_delay(void **state)
     close(client);
 }
 
+static void test_listen__accepted_connections_notice_a_client_that_vanished(void **state)
+{
+    (void)state;
+    assert_int_equal(open_host("127.0.0.1", 0), 0);
+    int client = connect_to(set.items[0]);
+    int accepted = accept4(set.items[0]->fd, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(accepted >= 0);
+    assert_int_not_equal(int_option(accepted, SOL_SOCKET, SO_KEEPALIVE), 0);
+    /* Idle connections, which end after 75 s, are not asked; the others within minutes, not hours. */
+    assert_in_range(int_option(accepted, IPPROTO_TCP, TCP_KEEPIDLE), 76, 300);
+    close(accepted);
+    close(client);
+}
+
 static void test_listen__an_ipv6_url_has_brackets(void **state)
 {
     (void)state;
@@ -389,6 +403,7 @@ static void test_listen__a_bound_socket_is_made_to_listen(void **state)
     assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
     int client = connect_to(set.items[0]);
     assert_true(client >= 0);
+    assert_int_not_equal(int_option(fd, SOL_SOCKET, SO_KEEPALIVE), 0); /* and what others inherit */
     close(client);
 }
 
@@ -441,6 +456,7 @@ int main(void)
         TEST(test_listen__a_client_can_connect),
         TEST(test_listen__sockets_are_non_blocking_and_not_inherited),
         TEST(test_listen__accepted_connections_inherit_no_delay),
+        TEST(test_listen__accepted_connections_notice_a_client_that_vanished),
         TEST(test_listen__an_ipv6_url_has_brackets),
         TEST(test_listen__brackets_around_host_are_understood),
         TEST(test_listen__every_address_of_a_name_has_the_same_port),
