@@ -228,6 +228,12 @@ static void ended_while_starting(struct lifespan *lifespan, int result)
     }
 }
 
+/* After its last answer receive says that nothing follows: a code that may be returned as it is. */
+static bool is_told_end(const struct lifespan *lifespan, int result)
+{
+    return lifespan->state == ENDED && result == CASGI_ECLOSED;
+}
+
 static void on_end(struct task *task, void *owner, int result)
 {
     struct lifespan *lifespan = owner;
@@ -236,7 +242,7 @@ static void on_end(struct task *task, void *owner, int result)
     lifespan->ended = true;
     if (lifespan->state == STARTING) {
         ended_while_starting(lifespan, result);
-    } else if (lifespan->failure.code == 0 && result < 0) {
+    } else if (lifespan->failure.code == 0 && result < 0 && !is_told_end(lifespan, result)) {
         fail_by_result(lifespan, result);
     }
     lifespan->state = ENDED;

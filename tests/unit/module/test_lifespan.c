@@ -414,6 +414,31 @@ static void test_lifespan__stopping_during_startup_cancels_it(void **state)
     assert_int_equal(fixture->code, CASGI_ECANCELED);
 }
 
+static int returns_what_receive_said(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive,
+                                     casgi_send_t *send)
+{
+    int rc = 0;
+    (void)app, (void)scope;
+    while (!rc) {
+        casgi_event_t event, answer = CASGI_EVENT_INIT(0);
+        rc = casgi_receive(receive, &event);
+        answer.type =
+            event.type == CASGI_LIFESPAN_STARTUP ? CASGI_LIFESPAN_STARTUP_COMPLETE : CASGI_LIFESPAN_SHUTDOWN_COMPLETE;
+        rc = rc ? rc : casgi_send(send, &answer);
+    }
+    return rc;
+}
+
+static void test_lifespan__may_return_that_nothing_follows_its_last_answer(void **state)
+{
+    (void)state;
+    begin_auto(returns_what_receive_said);
+    assert_started(0, NULL);
+    stop();
+    assert_int_equal(fixture->stopped, 1);
+    assert_int_equal(fixture->code, 0);
+}
+
 /* As those do who port `while True: await receive()` and look at no code. */
 static int never_heeds(casgi_app_t *app, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
 {
@@ -466,6 +491,7 @@ int main(void)
         LIFESPAN_TEST(test_lifespan__events_out_of_order_are_refused),
         LIFESPAN_TEST(test_lifespan__one_that_does_not_stop_can_be_cancelled),
         LIFESPAN_TEST(test_lifespan__stopping_during_startup_cancels_it),
+        LIFESPAN_TEST(test_lifespan__may_return_that_nothing_follows_its_last_answer),
         LIFESPAN_TEST(test_lifespan__one_that_never_heeds_lets_the_loop_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
