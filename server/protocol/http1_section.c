@@ -59,6 +59,10 @@ const struct http1_section *http1_section_again(const struct http1_sections *sec
 const struct http1_section *http1_section_find(const struct http1_sections *sections, const char *raw, size_t size,
                                                uint64_t *out_hash)
 {
+    *out_hash = 0;
+    if (size > HTTP1_SECTION_MOST) {
+        return NULL;
+    }
     *out_hash = hash_of(sections, raw, size);
     const struct http1_section *section = sections->slots[slot_of(*out_hash)];
     bool same = section && section->hash == *out_hash && section->size == size && !memcmp(section->raw, raw, size);

@@ -51,7 +51,8 @@ void http1_sections_init(struct http1_sections *sections);
 const struct http1_section *http1_section_again(const struct http1_sections *sections, uint16_t tag, const char *data,
                                                 size_t size, size_t *out_head);
 
-/* The one that is raw[0..size), NULL: it is not kept. *out_hash: for http1_section_note. */
+/* The one that is raw[0..size), NULL: it is not kept. *out_hash: for http1_section_note; of one too large to be kept 0,
+ * as that takes an eighth of the time of parsing it. */
 const struct http1_section *http1_section_find(const struct http1_sections *sections, const char *raw, size_t size,
                                                uint64_t *out_hash);
 

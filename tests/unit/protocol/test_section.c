@@ -1,5 +1,6 @@
 /* link: -Wl,--wrap=llhttp_execute */
 /* Header sections that came before: what they say is the same, and they are not parsed again. */
+#include "protocol/http1_section.h"
 #include "wire.h"
 
 #include <llhttp.h>
@@ -202,16 +203,20 @@ static size_t put_field(char *to, int number, size_t value)
     return (size_t)size + value + 2;
 }
 
-/* Many fields, or much in one; none is kept, none is lost. */
+/* Many fields, or much in one: the largest that is kept, and one that is larger; none is lost. */
 static void test_section__an_uncommonly_large_one_is_parsed_each_time(void **state)
 {
     static const struct {
         int fields;
         size_t value;
-    } rows[] = { { 40, 1 }, { 1, 1600 } };
+        int parsed;
+    } rows[] = { { HTTP1_SECTION_FIELDS - 1, 1, 2 },
+                 { HTTP1_SECTION_FIELDS, 1, 4 },
+                 { 1, HTTP1_SECTION_MOST - 18, 2 },
+                 { 1, HTTP1_SECTION_MOST - 17, 4 } };
     struct wire *w = *state;
     static char text[4096];
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         size_t size = (size_t)snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: a\r\n");
         for (int n = 0; n < rows[i].fields; n++) {
             size += put_field(text + size, n, rows[i].value);
@@ -220,9 +225,21 @@ static void test_section__an_uncommonly_large_one_is_parsed_each_time(void **sta
         connect_probe(w);
         parsed = 0;
         say_times(w, text, 4);
-        assert_int_equal(parsed, 4);
+        assert_int_equal(parsed, rows[i].parsed);
         assert_int_equal(wire_count(w, "200 OK"), 4);
     }
+}
+
+static void test_section__one_too_large_to_be_kept_is_not_hashed(void **state)
+{
+    struct wire *w = *state;
+    static const char raw[HTTP1_SECTION_MOST + 1] = "Host: a\r\n";
+    uint64_t hash = 1;
+    w->host.sections.seed = 1;
+    assert_null(http1_section_find(&w->host.sections, raw, HTTP1_SECTION_MOST, &hash));
+    assert_true(hash != 0);
+    assert_null(http1_section_find(&w->host.sections, raw, HTTP1_SECTION_MOST + 1, &hash));
+    assert_true(hash == 0);
 }
 
 /* More than there are places for. */
@@ -257,6 +274,7 @@ int main(void)
         WIRE_TEST(test_section__the_limit_of_a_head_counts_its_request_line),
         WIRE_TEST(test_section__it_may_come_cut_anywhere_and_with_more_behind),
         WIRE_TEST(test_section__an_uncommonly_large_one_is_parsed_each_time),
+        WIRE_TEST(test_section__one_too_large_to_be_kept_is_not_hashed),
         WIRE_TEST(test_section__many_drive_each_other_out_and_all_are_read_rightly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
