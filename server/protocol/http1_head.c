@@ -262,59 +262,15 @@ static int take_field(struct head_parser *head, casgi_header_t *field)
     }
 }
 
-/* Up to eight bytes of a token, or NULs. */
-static inline uint64_t lower_word(uint64_t bytes)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t low = bytes & ones * 0x7f;
-    uint64_t capital = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ~bytes & ones * 0x80;
-    return bytes | capital >> 2;
-}
-
-static inline void lower_eight(char *at)
-{
-    uint64_t bytes;
-    memcpy(&bytes, at, sizeof bytes);
-    bytes = lower_word(bytes);
-    memcpy(at, &bytes, sizeof bytes);
-}
-
-static inline void lower_four(char *at)
-{
-    uint32_t bytes;
-    memcpy(&bytes, at, sizeof bytes);
-    bytes = (uint32_t)lower_word(bytes);
-    memcpy(at, &bytes, sizeof bytes);
-}
-
-/* A name's last piece overlaps the one before it: what is lower stays so. */
-static inline void lower_name(char *name, size_t size)
-{
-    if (size >= 8) {
-        for (size_t i = 0; i < size - 8; i += 8) {
-            lower_eight(name + i);
-        }
-        lower_eight(name + size - 8);
-    } else if (size >= 4) {
-        lower_four(name);
-        lower_four(name + size - 4);
-    } else {
-        for (char *c = name; c < name + size; c++) {
-            *c = (char)http_token_lower[(unsigned char)*c];
-        }
-    }
-}
-
 /* Lowers the name, trims and terminates both. Nothing but one colon, blanks and one CRLF may lie between the spans
  * llhttp has found: whatever it would tolerate there (it depends on how it was built) is refused. *out_next: the next
  * line. */
 static int finish_field(struct head_parser *head, casgi_header_t *field, char *line, char **out_next)
 {
     char *name_end = line + field->name.len;
-    if (field->name.ptr != line || *name_end != ':' || field->name.len == 0) {
+    if (field->name.ptr != line || *name_end != ':' || !http_lower_name(line, field->name)) {
         return refuse(head, line, "bad header field name");
     }
-    lower_name(line, field->name.len);
     char *begin = name_end + 1;
     while (*begin == ' ' || *begin == '\t') {
         begin++;
