@@ -49,6 +49,13 @@ static void fail(struct life *life, const char *text)
 
 /* ---- what the inner application sees ---- */
 
+/* What comes to nothing at once gives the others a turn: who goes on calling all the same would hold the loop. */
+static int refused(int code)
+{
+    (void)casgi_yield();
+    return code;
+}
+
 static int receive_event(casgi_receive_t *self, casgi_event_t *out_event)
 {
     struct life *life = (struct life *)self;
@@ -62,7 +69,7 @@ static int receive_event(casgi_receive_t *self, casgi_event_t *out_event)
             return 0;
         }
         if (life->step == STOPPING || life->step == ENDED) {
-            return CASGI_ECLOSED;
+            return refused(CASGI_ECLOSED);
         }
         int rc = casgi_waiter_wait(life->event);
         if (rc) {
@@ -79,7 +86,7 @@ static int send_event(casgi_send_t *self, const casgi_event_t *event)
     bool shutdown = event->type == CASGI_LIFESPAN_SHUTDOWN_COMPLETE || event->type == CASGI_LIFESPAN_SHUTDOWN_FAILED;
     bool allowed = (startup && life->step == STARTING) || (shutdown && life->step == STOPPING);
     if (!allowed || !life->delivered) {
-        return CASGI_EPROTO;
+        return refused(CASGI_EPROTO);
     }
     if (failed) {
         const char *text = event->lifespan_failed.message.ptr;
@@ -98,7 +105,8 @@ static int live(void *arg)
     struct life *life = arg;
     int rc = casgi_call(life->mount->app, &life->scope, &life->receive, &life->send);
     bool none = life->step == STARTING && rc == CASGI_ENOTSUP;
-    if (rc < 0 && !none && !life->failed) {
+    bool told = life->step == ENDED && rc == CASGI_ECLOSED; /* by receive, after its last answer */
+    if (rc < 0 && !none && !told && !life->failed) {
         fail(life, casgi_strerror(rc));
     } else if (rc == 0 && life->step == STARTING) {
         fail(life, "its handler returned without lifespan.startup.complete");

@@ -29,6 +29,9 @@ static int app(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *r
 CASGI_APP_WITH(app, CASGI_APP_HTTP | CASGI_APP_LIFESPAN)
 """
 
+# The same with a look: what receive says after the last answer is returned.
+HEEDS = NEVER_HEEDS.replace("(void)casgi_receive(receive, &event);", "int rc = casgi_receive(receive, &event); if (rc) { return rc; }")
+
 GOOD = ("receive", "complete", "receive", "complete")
 
 
@@ -179,6 +182,21 @@ class Lifespan(support.TestCase):
             self.assertEqual(server.get("/x")[0], 200)
             self.assertEqual(server.stop(), 1)
             self.assertIn("still runs: lifespan", server.text())
+
+    def test_one_may_return_that_nothing_follows_mounted_or_not(self):
+        module = support.build_module(self.folder, HEEDS)
+        for arguments, path in (((module,), "/"), (("mount", "--", f"/a={module}"), "/a/")):
+            with Server(*arguments) as server:
+                self.assertEqual(server.get(path)[0], 200)
+                self.assertEqual(server.stop(), 0)
+                self.assertIn("Application shutdown complete", server.text())
+
+    def test_a_mounted_one_that_heeds_nothing_is_named_and_left(self):
+        options = ("--timeout-graceful-shutdown", "0.1", "--timeout-cleanup", "0.1")
+        with Server(*options, "mount", "--", "/a=" + support.build_module(self.folder, NEVER_HEEDS)) as server:
+            self.assertEqual(server.get("/a/")[0], 200)
+            self.assertEqual(server.stop(), 1)
+            self.assertIn("mounted lifespan still runs", server.text())
 
     def test_create_may_refuse(self):
         for arguments in ((self.module, "--port", "0"), (self.module + ":plain", "--port", "0")):
