@@ -2,6 +2,8 @@
  * a SIGSTOP), the other threads go on. */
 #include "runtime/unwind_part.h"
 
+#include "signal_frame.h"
+
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <errno.h>
@@ -23,9 +25,12 @@ struct place {
 
 struct walk {
     Dwfl *dwfl;
+    pid_t thread;
     const struct unwind_listener *listener;
     unsigned count;
     struct place places[FRAMES_MOST];
+    bool cut; /* at a signal's frame, behind which libdw would not find on */
+    struct signal_frame signal_frame;
 };
 
 /* ---- the thread ---- */
@@ -177,6 +182,10 @@ static int on_frame(Dwfl_Frame *state, void *arg)
     if (!dwfl_frame_pc(state, &place->address, &place->is_here)) {
         return DWARF_CB_ABORT;
     }
+    if (signal_frame_read(state, walk->thread, place->address, &walk->signal_frame)) {
+        walk->cut = true;
+        return DWARF_CB_ABORT;
+    }
     return ++walk->count < FRAMES_MOST ? DWARF_CB_OK : DWARF_CB_ABORT;
 }
 
@@ -195,21 +204,36 @@ static int fail(casgi_error_t *out_error, pid_t thread, int number)
                            reason ? reason : "unknown error");
 }
 
+/* What the process has loaded. The Dwfl is to be ended, also if this fails. */
+static int open_modules(pid_t process, Dwfl **out_dwfl)
+{
+    Dwfl *dwfl = dwfl_begin(&callbacks);
+    *out_dwfl = dwfl;
+    int rc = dwfl ? dwfl_linux_proc_report(dwfl, process) : -1;
+    return rc ? rc : dwfl_report_end(dwfl, NULL, NULL);
+}
+
 static int open_process(struct walk *walk, pid_t process, pid_t thread, casgi_error_t *out_error)
 {
-    walk->dwfl = dwfl_begin(&callbacks);
-    int rc = walk->dwfl ? dwfl_linux_proc_report(walk->dwfl, process) : -1;
-    if (!rc) {
-        rc = dwfl_report_end(walk->dwfl, NULL, NULL);
-    }
+    int rc = open_modules(process, &walk->dwfl);
     if (!rc) {
         rc = dwfl_linux_proc_attach(walk->dwfl, process, true /* it will stand still */);
     }
     return rc ? fail(out_error, thread, rc) : 0;
 }
 
+/* Goes on where the thread was when the signal came. */
+static void take_interrupted(struct walk *walk, pid_t process, pid_t thread)
+{
+    Dwfl *dwfl;
+    if (open_modules(process, &dwfl) == 0 && signal_frame_attach(&walk->signal_frame, dwfl, process, thread)) {
+        (void)dwfl_getthread_frames(dwfl, thread, on_frame, walk);
+    }
+    dwfl_end(dwfl);
+}
+
 /* What the thread stands still for. */
-static int take_places(struct walk *walk, pid_t thread, casgi_error_t *out_error)
+static int take_places(struct walk *walk, pid_t process, pid_t thread, casgi_error_t *out_error)
 {
     int rc = seize(thread, out_error);
     if (rc) {
@@ -218,6 +242,9 @@ static int take_places(struct walk *walk, pid_t thread, casgi_error_t *out_error
     rc = interrupt(thread, out_error);
     if (!rc) {
         (void)dwfl_getthread_frames(walk->dwfl, thread, on_frame, walk);
+        if (walk->cut) {
+            take_interrupted(walk, process, thread);
+        }
         rc = walk->count ? 0 : fail(out_error, thread, 0);
         let_go(thread);
     }
@@ -227,11 +254,11 @@ static int take_places(struct walk *walk, pid_t thread, casgi_error_t *out_error
 static int walk_stack(pid_t process, pid_t thread, const struct unwind_listener *listener, casgi_error_t *out_error)
 {
     static struct walk walk;
-    walk = (struct walk){ .listener = listener };
+    walk = (struct walk){ .thread = thread, .listener = listener };
     (void)unsetenv("DEBUGINFOD_URLS"); /* nobody on the network is asked */
     int rc = open_process(&walk, process, thread, out_error);
     if (!rc) {
-        rc = take_places(&walk, thread, out_error);
+        rc = take_places(&walk, process, thread, out_error);
     }
     if (!rc) {
         listener->on_taken(listener->arg);
