@@ -157,7 +157,7 @@ static int dispatch(const struct config *config, const struct origin *origin)
     case COMMAND_RUN:
         return run(config, origin);
     case COMMAND_CHECK:
-        return check_run(config->app);
+        return check_run(config->app, config->app_argc, config->app_argv);
     case COMMAND_VERSION:
         printf("casgi " CASGI_VERSION "\n");
         return fflush(stdout) ? 1 : 0;

@@ -4,6 +4,7 @@
 #include "module/elf.h"
 #include "module/loader.h"
 #include "module/resolve.h"
+#include "runtime/loop.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +20,26 @@
 #define EXIT_REPORTED 77 /* of the child: a constructor that calls exit(0) is not taken for success */
 #define LOADING_SECONDS 30
 #define NAMES_SHOWN 5
+
+/* What is looked at, and the words that its application gets. */
+struct subject {
+    const char *path;
+    const char *app; /* NULL: none was chosen */
+    int argc;
+    char **argv;
+    volatile int *step; /* of the child, shared with the parent */
+};
+
+enum { LOADING, MAKING, ENDING };
+
+static const struct {
+    const char *text;
+    const char *where;
+} steps[] = {
+    [LOADING] = { "it is loaded", "one of its constructors" },
+    [MAKING] = { "its application is made", "create" },
+    [ENDING] = { "its application is ended", "destroy" },
+};
 
 static int complain(const char *message)
 {
@@ -136,32 +158,84 @@ static const char **find_clashes(const struct elf_info *info)
     return clashes;
 }
 
-static int load_and_report(const char *path, const char *app_name)
+/* The one that would be served; of several none may be chosen yet. */
+static int make_app(struct module *module, const struct subject *subject)
+{
+    casgi_error_t error = { 0 };
+    casgi_app_t *app;
+    uint32_t flags;
+    if (!module_find_app(module, subject->app, &error)) {
+        return 0;
+    }
+    return module_create(module, subject->app, subject->argc, subject->argv, &app, &flags, &error)
+               ? complain(error.message)
+               : 0;
+}
+
+/* What is known so far is printed before anything of the application's runs: it may crash. */
+static int report_and_make(struct module *module, const struct subject *subject, const struct elf_info *info,
+                           const char *const *clashes)
+{
+    const struct loop_options options = { 0 };
+    struct loop *loop;
+    report(module, info, clashes);
+    if (fflush(stdout)) {
+        return complain("the report cannot be written");
+    }
+    if (loop_new(&options, &loop)) {
+        return complain("no loop can be made to make the application in");
+    }
+    *subject->step = MAKING;
+    return make_app(module, subject); /* the loop ends with the child */
+}
+
+static int load_and_report(const struct subject *subject)
 {
     casgi_error_t error = { 0 };
     struct elf_info info = { 0 };
     struct module *module = NULL;
     const char **clashes = NULL;
     int code = EXIT_NOT_LOADED;
-    if (elf_read(path, NULL, &info, &error)) {
+    if (elf_read(subject->path, NULL, &info, &error)) {
         return complain(error.message);
     }
     clashes = find_clashes(&info);
     if (!clashes) {
         (void)complain("out of memory");
-    } else if (module_open(path, NULL, &module, &error) || (app_name && !module_find_app(module, app_name, &error))) {
+    } else if (module_open(subject->path, NULL, &module, &error) ||
+               (subject->app && !module_find_app(module, subject->app, &error))) {
         (void)complain(error.message);
     } else {
-        report(module, &info, clashes);
-        code = 0;
+        code = report_and_make(module, subject, &info, clashes);
     }
     free(clashes);
     elf_info_release(&info);
+    *subject->step = module ? ENDING : LOADING;
     module_close_all();
     return code;
 }
 
-static int await(pid_t child, const char *path)
+static int tell_end(const struct subject *subject, int status)
+{
+    const char *path = subject->path;
+    const char *step = steps[*subject->step].text, *where = steps[*subject->step].where;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_REPORTED) {
+        return 0;
+    }
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+        (void)fprintf(stderr, "casgi: after %d s %s has not come further: %s does not return\n", LOADING_SECONDS, path,
+                      where);
+    } else if (WIFSIGNALED(status)) {
+        (void)fprintf(stderr, "casgi: %s crashes while %s, in %s: SIG%s\n", path, step, where,
+                      sigabbrev_np(WTERMSIG(status)));
+    } else if (WEXITSTATUS(status) != EXIT_NOT_LOADED) {
+        (void)fprintf(stderr, "casgi: %s ends the process while %s, with exit code %d\n", path, step,
+                      WEXITSTATUS(status));
+    }
+    return EXIT_NOT_LOADED;
+}
+
+static int await(pid_t child, const struct subject *subject)
 {
     int status = 0;
     while (waitpid(child, &status, 0) < 0) {
@@ -169,20 +243,10 @@ static int await(pid_t child, const char *path)
             return complain(strerror(errno));
         }
     }
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
-        (void)fprintf(stderr, "casgi: %s was still loading after %d s: one of its constructors does not return\n", path,
-                      LOADING_SECONDS);
-    } else if (WIFSIGNALED(status)) {
-        (void)fprintf(stderr, "casgi: %s crashes while it is loaded, in one of its constructors: SIG%s\n", path,
-                      sigabbrev_np(WTERMSIG(status)));
-    } else if (WEXITSTATUS(status) != EXIT_REPORTED && WEXITSTATUS(status) != EXIT_NOT_LOADED) {
-        (void)fprintf(stderr, "casgi: %s ends the process while it is loaded, with exit code %d\n", path,
-                      WEXITSTATUS(status));
-    }
-    return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_REPORTED ? 0 : EXIT_NOT_LOADED;
+    return tell_end(subject, status);
 }
 
-static int check_module(const char *path, const char *app_name)
+static int check_in_child(const struct subject *subject)
 {
     (void)fflush(NULL);
     pid_t child = fork();
@@ -191,16 +255,26 @@ static int check_module(const char *path, const char *app_name)
     }
     if (child == 0) {
         (void)alarm(LOADING_SECONDS);
-        int code = load_and_report(path, app_name);
-        if (fflush(stdout) && !code) {
-            code = complain("the report cannot be written");
-        }
+        int code = load_and_report(subject);
         _exit(code ? code : EXIT_REPORTED);
     }
-    return await(child, path);
+    return await(child, subject);
 }
 
-int check_run(const char *spec)
+static int check_module(struct subject *subject)
+{
+    void *shared =
+        mmap(NULL /* address */, sizeof(*subject->step), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) {
+        return complain(strerror(errno));
+    }
+    subject->step = shared;
+    int code = check_in_child(subject);
+    (void)munmap(shared, sizeof(*subject->step));
+    return code;
+}
+
+int check_run(const char *spec, int argc, char **argv)
 {
     casgi_error_t error = { 0 };
     struct resolved resolved;
@@ -209,7 +283,8 @@ int check_run(const char *spec)
     }
     int code;
     if (resolved.kind == RESOLVE_MODULE) {
-        code = check_module(resolved.path, resolved.app);
+        struct subject subject = { .path = resolved.path, .app = resolved.app, .argc = argc, .argv = argv };
+        code = check_module(&subject);
     } else {
         (void)error_set(&error, CASGI_EINVAL,
                         "%s is a source file; check takes a built module: build it to a .so first", resolved.path);

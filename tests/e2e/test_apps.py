@@ -202,8 +202,8 @@ class Finding(TestCase):
         self.assertIn("did you mean inspect?", text)
 
     def test_check_knows_them(self):
-        code, text = support.run("check", "mount")
-        self.assertEqual(code, 0)
+        code, text = support.run("check", "mount", "--", "/a=" + example("hello"))
+        self.assertEqual(code, 0, text)
         self.assertIn("needs interfaces: casgi.modules/1 casgi.tasks/1", text)
 
 

@@ -28,7 +28,7 @@ class Case(TestCase):
         return build_module(self.folder, source, name)
 
     def assert_refused(self, word, *sentences, options=(), check=True):
-        commands = [(word, "--port", "0", *options)] + ([("check", word)] if check else [])
+        commands = [(word, "--port", "0", *options)] + ([("check", word, *options)] if check else [])
         for arguments in commands:
             code, text = run(*arguments, cwd=self.folder)
             self.assertEqual(code, 4, text)
@@ -85,7 +85,7 @@ static casgi_app_t *create(const casgi_host_t *host, int argc, char **argv, casg
 static const casgi_app_record_t record = { "app", NULL, create, NULL, CASGI_APP_HTTP, 0, { 0 } };
 CASGI_MODULE("m", "1", &record);
 """)
-        self.assert_refused(path, "the application app could not be made: 3 words, the last is b", options=("--", "a", "b"), check=False)
+        self.assert_refused(path, "the application app could not be made: 3 words, the last is b", options=("--", "a", "b"))
 
     def test_an_exception_in_create(self): # DESIGN 2.11
         source = """
@@ -103,14 +103,14 @@ static const casgi_app_record_t record = { "app", nullptr, CASGI_CREATE(create),
 CASGI_MODULE("m", "1", &record);
 """
         path = build_module(self.folder, source, language="cpp")
-        self.assert_refused(path, "could not be made: its create threw a C++ exception", options=("--", "throw"), check=False)
+        self.assert_refused(path, "could not be made: its create threw a C++ exception", options=("--", "throw"))
         with Server(path) as server:
             self.assertEqual(server.get()[0], 500)
 
     def test_one_of_several_must_be_chosen(self):
         path = self.module(handler("one") + handler("two") + 'CASGI_MODULE("m", "1", &record_one, &record_two);')
         self.assert_refused(path, "has several applications, choose one as", "it has: one, two", check=False)
-        self.assert_refused(path + ":three", "has no application called three; it has: one, two", check=False)
+        self.assert_refused(path + ":three", "has no application called three; it has: one, two")
 
     def test_no_ready_made_app_of_that_name(self):
         self.assert_refused("teapot", "no ready-made application is called teapot", "inspect", "mount")
@@ -125,6 +125,51 @@ CASGI_MODULE("m", "1", &record);
         code, text = run("check", path)
         self.assertEqual(code, 4)
         self.assertIn("ends the process while it is loaded, with exit code 0", text)
+
+    def test_what_fails_in_create_or_destroy_is_told_by_check(self):
+        path = self.module("""
+#include <casgi/casgi.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+static int handle(casgi_app_t *self, const casgi_scope_t *scope, casgi_receive_t *receive, casgi_send_t *send)
+{
+    return casgi_respond(send, 200, "text/plain", "ok");
+}
+static casgi_app_t app = { handle, NULL, { 0, 0 } };
+static int fails_at_end;
+static void fail(void)
+{
+    signal(SIGBUS, SIG_DFL);
+    raise(SIGBUS);
+}
+static casgi_app_t *create(const casgi_host_t *host, int argc, char **argv, casgi_error_t *out_error)
+{
+    fails_at_end = strcmp(argv[1], "later") == 0;
+    if (strcmp(argv[1], "crash") == 0) {
+        fail();
+    } else if (strcmp(argv[1], "leave") == 0) {
+        exit(5);
+    }
+    return &app;
+}
+static void destroy(casgi_app_t *self)
+{
+    if (fails_at_end) {
+        fail();
+    }
+}
+static const casgi_app_record_t record = { "app", NULL, create, destroy, CASGI_APP_HTTP, 0, { 0 } };
+CASGI_MODULE("m", "1", &record);
+""")
+        for word, sentence in (("crash", "crashes while its application is made, in create: SIGBUS"),
+                               ("leave", "ends the process while its application is made, with exit code 5"),
+                               ("later", "crashes while its application is ended, in destroy: SIGBUS")):
+            code, text = run("check", path, "--", word)
+            self.assertEqual(code, 4, text)
+            self.assertIn("name: m", text)
+            self.assertIn(sentence, text)
+        self.assertEqual(run("check", path, "--", "well")[0], 0)
 
     def test_a_source_without_a_compiler(self):
         source = os.path.join(self.folder, "app.c")

@@ -34,20 +34,25 @@ static void read_back(FILE *file, char *text, size_t capacity)
     (void)fclose(file);
 }
 
-static struct outcome check(const char *spec)
+static struct outcome check_with(const char *spec, int argc, char **argv)
 {
     static struct outcome outcome;
     FILE *out = tmpfile(), *err = tmpfile();
     assert_true(out && err);
     (void)fflush(NULL);
     int kept_out = redirect(STDOUT_FILENO, out), kept_err = redirect(STDERR_FILENO, err);
-    outcome.code = check_run(spec);
+    outcome.code = check_run(spec, argc, argv);
     (void)fflush(NULL);
     restore(STDOUT_FILENO, kept_out);
     restore(STDERR_FILENO, kept_err);
     read_back(out, outcome.out, sizeof(outcome.out));
     read_back(err, outcome.err, sizeof(outcome.err));
     return outcome;
+}
+
+static struct outcome check(const char *spec)
+{
+    return check_with(spec, 0, NULL);
 }
 
 static void test_check__prints_what_a_module_is(void **state)
@@ -126,9 +131,28 @@ static void test_check__a_source_file_is_not_checked(void **state)
 static void test_check__an_application_it_has_is_found(void **state)
 {
     (void)state;
-    struct outcome outcome = check(GOOD ":noted");
+    char journal[16] = "", where[32], name[] = "noted", letter[] = "x";
+    (void)snprintf(where, sizeof(where), "%p", (void *)journal);
+    struct outcome outcome = check_with(GOOD ":noted", 3, (char *[]){ name, where, letter });
+    assert_string_equal(outcome.err, "");
     assert_int_equal(outcome.code, 0);
     assert_contains(outcome.out, "application: noted (");
+}
+
+static void test_check__what_create_says_is_told_behind_what_the_module_is(void **state)
+{
+    (void)state;
+    char name[] = "noted", fail[] = "fail";
+    struct outcome outcome = check_with(GOOD ":noted", 2, (char *[]){ name, fail });
+    assert_int_equal(outcome.code, 4);
+    assert_contains(outcome.out, "name: good\n");
+    assert_contains(outcome.err, "the application noted could not be made: the teapot is empty");
+}
+
+static void test_check__of_several_none_is_made_unless_chosen(void **state)
+{
+    (void)state;
+    assert_int_equal(check("fixtures/module/several.so").code, 0);
 }
 
 static void test_check__an_application_it_lacks_is_a_sentence_and_a_4(void **state)
@@ -152,6 +176,8 @@ int main(void)
         cmocka_unit_test(test_check__a_clash_with_a_loaded_library_is_warned_of),
         cmocka_unit_test(test_check__a_source_file_is_not_checked),
         cmocka_unit_test(test_check__an_application_it_has_is_found),
+        cmocka_unit_test(test_check__what_create_says_is_told_behind_what_the_module_is),
+        cmocka_unit_test(test_check__of_several_none_is_made_unless_chosen),
         cmocka_unit_test(test_check__an_application_it_lacks_is_a_sentence_and_a_4),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
