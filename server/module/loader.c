@@ -78,7 +78,8 @@ static int explain_dlopen(const char *path, const char *shown, const char *text,
     if (cut_out(text, "undefined symbol: ", " ,\t\n", name, sizeof(name))) {
         bool ours = strncmp(name, "casgi_", strlen("casgi_")) == 0;
         return error_set(error, CASGI_EINVAL, "%s uses %s, which neither it nor a library it links defines (%s)", shown,
-                         name, ours ? hint_ours : "link that library with -l");
+                         name,
+                         ours ? hint_ours : "link that library with -l; where casgi compiles it, with --libs=-lNAME");
     }
     if (cut_out(text, "version `", "'", name, sizeof(name)) && cut_out(text, "", ":", other, sizeof(other))) {
         return error_set(error, CASGI_EINVAL, "%s needs %s of %s, which is older here: build it on this system", shown,
