@@ -174,6 +174,9 @@ static void test_sendfile__full_kernel_takes_none_and_tells_when_writable(void *
     struct iovec iov = { fill, sizeof(fill) };
     while (stream_write_some(f->stream, &iov, 1) > 0) {
     }
+    while (stream_sendfile(f->stream, file, &offset, 5) > 0) {
+        offset = 0; /* Linux 6.1: a full Unix socket still takes a few pieces of files */
+    }
     assert_int_equal(stream_sendfile(f->stream, file, &offset, 5), 0);
     assert_int_equal(offset, 0);
     unsigned before = f->writable;
