@@ -1,4 +1,4 @@
-#include "signal_frame.h"
+#include "runtime/unwind/signal_frame.h"
 
 #ifdef __aarch64__
 

@@ -2,7 +2,7 @@
  * a SIGSTOP), the other threads go on. */
 #include "runtime/unwind_part.h"
 
-#include "signal_frame.h"
+#include "runtime/unwind/signal_frame.h"
 
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
