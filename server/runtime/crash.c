@@ -86,6 +86,8 @@ static const char *name_of(int number)
         return "SIGFPE (arithmetic error)";
     case SIGILL:
         return "SIGILL (illegal instruction)";
+    case SIGTRAP:
+        return "SIGTRAP (trap)";
     default:
         return "SIGABRT (abort)";
     }
@@ -201,7 +203,12 @@ void crash_set_helper(const char *program)
 
 int crash_install(void)
 {
-    static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+    static const int signals[] = {
+        SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT,
+#ifdef __aarch64__
+        SIGTRAP, /* __builtin_trap; on x86-64 it is an illegal instruction */
+#endif
+    };
     struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = (int)(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND) };
     if (UNDER_ASAN) {
         return 0;
