@@ -4,9 +4,9 @@
 struct task;
 
 /* Reports SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT (on arm64 SIGTRAP, too) on stderr: the signal, the address, the
- * task and its request; an overflow of a task's stack in words of its own. Then the signal takes its course. The handler
- * has a stack of its own; call this on the loop's thread. Does nothing under AddressSanitizer, which reports better. 0,
- * CASGI_ENOMEM, or the system's error. */
+ * task and its request; an overflow of a task's stack in words of its own. Then the signal takes its course. The
+ * handler has a stack of its own; call this on the loop's thread. Does nothing under AddressSanitizer, which reports
+ * better. 0, CASGI_ENOMEM, or the system's error. */
 int crash_install(void) __attribute__((warn_unused_result));
 
 /* From now on the report ends with the stack of the thread, which `program --stack-of PROCESS:THREAD` writes on its
