@@ -203,8 +203,10 @@ void exchange_body_commit(struct exchange *ex, size_t size);
  * aborts); CASGI_ENOMEM. */
 int exchange_body(struct exchange *ex, const void *data, size_t size) __attribute__((warn_unused_result));
 
-/* Where to receive before it is known for whom; host had an exchange before. At least 64 KiB and an ordinary head;
- * what it holds is anyone's once an application runs or more is received. NULL: out of memory. */
+#define EXCHANGE_INPUT_SIZE ((size_t)65536 + 4096) /* a body of 64 KiB and its head */
+
+/* Where to receive before it is known for whom, *out_size (EXCHANGE_INPUT_SIZE) bytes; host had an exchange before.
+ * What it holds is anyone's once an application runs or more is received. NULL: out of memory. */
 char *exchange_input(struct exchange_host *host, size_t *out_size);
 
 /* As exchange_body, for the last bytes received there: where nothing waits before them and they are many, they are not

@@ -24,7 +24,7 @@ struct chunk {
 enum chunk_class { CHUNK_SMALL, CHUNK_LARGE, CHUNK_CLASSES };
 
 #define CHUNK_SMALL_SIZE ((size_t)4096 - sizeof(struct chunk) - 1)
-#define CHUNK_LARGE_SIZE ((size_t)65536 + 4096) /* a body of 64 KiB and its head, received in one */
+#define CHUNK_LARGE_SIZE EXCHANGE_INPUT_SIZE
 #define BODY_HIGH_WATER ((size_t)65536)
 
 /* The parts of an exchange's state that a new one finds zeroed: PRIVATE_ZEROED bytes, kept few. */

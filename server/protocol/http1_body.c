@@ -31,9 +31,9 @@ static void finish(struct http1 *c)
     c->in = IN_WHOLE;
     if (c->begun) {
         exchange_body_end(c->ex);
-    }
-    if (c->begun && c->parting) {
-        exchange_gone(c->ex, false);
+        if (c->parting) {
+            exchange_gone(c->ex, false);
+        }
     }
 }
 

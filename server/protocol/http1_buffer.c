@@ -5,7 +5,7 @@
 
 /* Of allocations: the whole of a page, what one recv may bring, and what one where a large body is expected may. */
 static const size_t sizes[HTTP1_BUFFER_SIZES] = { 4096, 16384 + sizeof(struct http1_buffer),
-                                                  65536 + 4096 + sizeof(struct http1_buffer) };
+                                                  EXCHANGE_INPUT_SIZE + sizeof(struct http1_buffer) };
 static const size_t kept_most[HTTP1_BUFFER_SIZES] = { 256, 64, 4 };
 
 struct http1_buffer *http1_buffer_new(struct http1_buffers *buffers, size_t size)

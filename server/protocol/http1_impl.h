@@ -135,7 +135,8 @@ void http1_body_begin(struct http1 *c, const struct http1_facts *facts);
 /* Uses body bytes of the window. */
 void http1_body_take(struct http1 *c, struct http1_window *window);
 
-/* Before the application is called: room in one piece for a body of which more is there than was read with its head. */
+/* Before the application is called: room in one piece for a body of which more is there than was read with its head.
+ * Not for what fills the exchange's input buffer: it stays there. */
 void http1_body_expect(struct http1 *c, size_t at_hand);
 
 /* Receives body bytes where they will stay. false: nowhere to put them; read otherwise. */

@@ -215,13 +215,11 @@ static bool step_head(struct http1 *c, struct http1_window *window)
     }
     c->fresh = false;
     const struct http1_section *known = find_again(c, window);
-    if (known) {
-        begin_request(c, window, known);
-        return true;
-    }
-    int rc = http1_scan(&window->scan, window->data, window->size, host->head_limit, host->header_count_limit, &fault);
+    int rc = known ? 1
+                   : http1_scan(&window->scan, window->data, window->size, host->head_limit, host->header_count_limit,
+                                &fault);
     if (rc > 0) {
-        begin_request(c, window, NULL);
+        begin_request(c, window, known);
     } else if (rc < 0) {
         http1_refuse(c, &fault);
     }
