@@ -28,16 +28,10 @@ static struct fd_stream *fd_stream_of(const struct stream *stream)
     return (struct fd_stream *)(void *)(uintptr_t)stream;
 }
 
-/* Whether the peer's end would not be seen: what lies before it is not received now. */
-static bool looks_away(const struct fd_stream *self)
-{
-    return !self->base.reading && !self->base.departed;
-}
-
 static int wanted(const struct fd_stream *self)
 {
     int events = (self->base.reading ? UV_READABLE : 0) | (self->base.writing ? UV_WRITABLE : 0) |
-                 (looks_away(self) ? UV_DISCONNECT : 0);
+                 (stream_looks_away(&self->base) ? UV_DISCONNECT : 0);
     return events ? events : HOLD;
 }
 
@@ -95,7 +89,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         stream_on_room(&self->base);
         return;
     }
-    if (events & UV_DISCONNECT && looks_away(self) && !uv_is_closing((uv_handle_t *)poll)) {
+    if (events & UV_DISCONNECT && stream_looks_away(&self->base) && !uv_is_closing((uv_handle_t *)poll)) {
         stream_on_departure(&self->base);
     }
     if (!uv_is_closing((uv_handle_t *)poll) && (events & ~wanted(self))) {

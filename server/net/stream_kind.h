@@ -14,5 +14,11 @@ void stream_on_death(struct stream *stream, int code);
  */
 void stream_on_departure(struct stream *stream);
 
+/* Whether the peer's end would not be seen: what lies before it is not received now. */
+static inline bool stream_looks_away(const struct stream *stream)
+{
+    return !stream->reading && !stream->departed;
+}
+
 /* Lets go of what the common part holds; for close. */
 void stream_release(struct stream *stream);

@@ -72,7 +72,7 @@ static bool is_writable(const struct pair_stream *self)
 /* The peer's end, which nobody sees as nothing is received. */
 static bool is_departing(const struct pair_stream *self)
 {
-    return self->in.ended && !dead(self) && !self->base.reading && !self->base.departed;
+    return self->in.ended && !dead(self) && stream_looks_away(&self->base);
 }
 
 static bool something_to_tell(const struct pair_stream *self)
