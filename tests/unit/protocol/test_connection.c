@@ -7,11 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOST "Host: a\r\n"
-#define GET "GET / HTTP/1.1\r\n" HOST "\r\n"
-#define POST "POST / HTTP/1.1\r\n" HOST
-#define KEPT(text) "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: " text
-
 /* ---- pipelining ---- */
 
 static void test_connection__pipelined_requests_wait_for_the_one_before(void **state)

@@ -7,11 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOST "Host: a\r\n"
-#define GET "GET / HTTP/1.1\r\n" HOST "\r\n"
-#define POST "POST / HTTP/1.1\r\n" HOST
-#define KEPT(text) "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: " text
-
 static void test_departure__ended_by_the_client_while_idle_is_closed(void **state)
 {
     struct wire *w = *state;

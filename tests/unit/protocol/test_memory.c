@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOST "Host: a\r\n"
-#define GET "GET / HTTP/1.1\r\n" HOST "\r\n"
-
 /* ---- after warm-up ---- */
 
 static void check_no_allocation(struct wire *w,

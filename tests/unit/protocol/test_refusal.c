@@ -7,9 +7,7 @@
 
 #include "base/httpchars.h"
 
-#define HOST "Host: a\r\n"
-#define GET "GET / HTTP/1.1\r\n"
-#define POST "POST / HTTP/1.1\r\n" HOST
+#define GET_LINE "GET / HTTP/1.1\r\n"
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 
 struct refusal {
@@ -103,7 +101,7 @@ static void test_refusal__of_request_lines(void **state)
         { "\nGET / HTTP/1.1\r\n" HOST "\r\n", 0, 400, 0, "bare LF" },
         { "GET / HTTP/1.1\r\r\n" HOST "\r\n", 0, 400, 6, "version" },
         { "\r\n\r\nGET / HTTP/1.2\r\n" HOST "\r\n", 0, 400, 6, "version" },
-        { "\r\n\r\n" GET "X\r\n\r\n", 0, 400, 17, "" },
+        { "\r\n\r\n" GET_LINE "X\r\n\r\n", 0, 400, 17, "" },
         { "\r\n\r\n\r\n\n", 0, 400, 0, "bare LF" },
         { "\r\n" CHUNKED "x\r\n", 0, 400, sizeof CHUNKED - 1, "hexadecimal" },
     };
@@ -136,25 +134,25 @@ static void test_refusal__of_targets(void **state)
 static void test_refusal__of_field_lines(void **state)
 {
     static const struct refusal fields[] = {
-        { GET HOST "A : b\r\n\r\n", 0, 400, 26, "" },
-        { GET HOST "A\t: b\r\n\r\n", 0, 400, 26, "" },
-        { GET HOST " A: b\r\n\r\n", 0, 400, 25, "folded" },
-        { GET HOST "A: b\r\n c\r\n\r\n", 0, 400, 31, "folded" },
-        { GET HOST "A: b\r\n\tc\r\n\r\n", 0, 400, 31, "folded" },
-        { GET HOST ": b\r\n\r\n", 0, 400, 25, "name" },
-        { GET HOST "A\r\n\r\n", 0, 400, 26, "" },
-        { GET HOST "A(: b\r\n\r\n", 0, 400, 26, "" },
-        { GET HOST "A\x80: b\r\n\r\n", 0, 400, 26, "" },
-        { GET HOST "A:\rb\r\n\r\n", 0, 400, 28, "" },
-        { GET HOST "A:\r\r\n\r\n", 0, 400, 28, "" },
-        { GET HOST "A: b\rc\r\n\r\n", 0, 400, 30, "" },
-        { GET HOST "A: b\r\r\n\r\n", 0, 400, 30, "" },
-        { GET HOST "A: b\nC: d\r\n\r\n", 0, 400, 29, "bare LF" },
-        { GET HOST "A: b\r\n\n", 0, 400, 31, "bare LF" },
-        { GET HOST "\n", 0, 400, 25, "bare LF" },
-        { GET HOST "A: \x01\r\n\r\n", 0, 400, 28, "" },
-        { GET HOST "A: b\x7f\r\n\r\n", 0, 400, 29, "" },
-        { GET HOST "\rA: b\r\n\r\n", 0, 400, 26, "" },
+        { GET_LINE HOST "A : b\r\n\r\n", 0, 400, 26, "" },
+        { GET_LINE HOST "A\t: b\r\n\r\n", 0, 400, 26, "" },
+        { GET_LINE HOST " A: b\r\n\r\n", 0, 400, 25, "folded" },
+        { GET_LINE HOST "A: b\r\n c\r\n\r\n", 0, 400, 31, "folded" },
+        { GET_LINE HOST "A: b\r\n\tc\r\n\r\n", 0, 400, 31, "folded" },
+        { GET_LINE HOST ": b\r\n\r\n", 0, 400, 25, "name" },
+        { GET_LINE HOST "A\r\n\r\n", 0, 400, 26, "" },
+        { GET_LINE HOST "A(: b\r\n\r\n", 0, 400, 26, "" },
+        { GET_LINE HOST "A\x80: b\r\n\r\n", 0, 400, 26, "" },
+        { GET_LINE HOST "A:\rb\r\n\r\n", 0, 400, 28, "" },
+        { GET_LINE HOST "A:\r\r\n\r\n", 0, 400, 28, "" },
+        { GET_LINE HOST "A: b\rc\r\n\r\n", 0, 400, 30, "" },
+        { GET_LINE HOST "A: b\r\r\n\r\n", 0, 400, 30, "" },
+        { GET_LINE HOST "A: b\nC: d\r\n\r\n", 0, 400, 29, "bare LF" },
+        { GET_LINE HOST "A: b\r\n\n", 0, 400, 31, "bare LF" },
+        { GET_LINE HOST "\n", 0, 400, 25, "bare LF" },
+        { GET_LINE HOST "A: \x01\r\n\r\n", 0, 400, 28, "" },
+        { GET_LINE HOST "A: b\x7f\r\n\r\n", 0, 400, 29, "" },
+        { GET_LINE HOST "\rA: b\r\n\r\n", 0, 400, 26, "" },
     };
     CHECK(state, fields);
 }
@@ -162,30 +160,30 @@ static void test_refusal__of_field_lines(void **state)
 static void test_refusal__of_hosts(void **state)
 {
     static const struct refusal hosts[] = {
-        { GET "A: b\r\n\r\n", 0, 400, 22, "no host" },
-        { GET HOST HOST "\r\n", 0, 400, 31, "more than one host" },
+        { GET_LINE "A: b\r\n\r\n", 0, 400, 22, "no host" },
+        { GET_LINE HOST HOST "\r\n", 0, 400, 31, "more than one host" },
         { "GET / HTTP/1.0\r\n" HOST HOST "\r\n", 0, 400, 31, "more than one host" },
-        { GET "Host: a b\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: a/b\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: u@a\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: a:b\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: a:1:2\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: :80\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: [::1\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: [::1]x\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: []\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: a%zz\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: a,b:c\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: a:65536\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: [::1]:99999\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: a:18446744073709551696\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: [zz]\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: [1.2.3.4]\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: [1:2:3:4:5:6:7:8:9]\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: [0000000000000000000000000000000000000000000000::1]\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: [v1.]\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: [v.a]\r\n\r\n", 0, 400, 22, "bad host" },
-        { GET "Host: [vg.a]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: a b\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: a/b\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: u@a\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: a:b\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: a:1:2\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: :80\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: [::1\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: [::1]x\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: []\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: a%zz\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: a,b:c\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: a:65536\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: [::1]:99999\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: a:18446744073709551696\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: [zz]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: [1.2.3.4]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: [1:2:3:4:5:6:7:8:9]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: [0000000000000000000000000000000000000000000000::1]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: [v1.]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: [v.a]\r\n\r\n", 0, 400, 22, "bad host" },
+        { GET_LINE "Host: [vg.a]\r\n\r\n", 0, 400, 22, "bad host" },
         { "GET http://a/ HTTP/1.1\r\n\r\n", 0, 400, 24, "no host" },
     };
     CHECK(state, hosts);
@@ -262,7 +260,7 @@ static void test_refusal__of_the_second_request_of_a_connection(void **state)
 {
     struct wire *w = *state;
     wire_connect(w, app_probe);
-    wire_say(w, GET HOST "\r\nGET / HTTP/1.2\r\n\r\n");
+    wire_say(w, GET_LINE HOST "\r\nGET / HTTP/1.2\r\n\r\n");
     assert_got(w, OK_KEPT BAD_REQUEST);
     assert_int_equal(w->offset, 6);
     assert_true(w->ended);
@@ -313,20 +311,20 @@ static void test_refusal__of_every_byte_that_is_not_allowed(void **state)
         bool token = http_char_is(c, HTTP_TCHAR), field = http_char_is(c, HTTP_FIELD);
         check_byte(w, "G", c, "T / HTTP/1.1\r\n" HOST "\r\n", token);
         check_byte(w, "GET /?", c, " HTTP/1.1\r\n" HOST "\r\n", http_char_is(c, HTTP_VISIBLE) && c != '#');
-        check_byte(w, GET HOST "X", c, "Y: b\r\n\r\n", token || c == ':');
-        check_byte(w, GET HOST "Connectio", c, "n: b\r\n\r\n", token || c == ':');
-        check_byte(w, GET HOST "Conten", c, "t-length: 5\r\n\r\n", token || c == ':');
-        check_byte(w, GET HOST "X:", c, "b\r\n\r\n", field);
-        check_byte(w, GET HOST "X: a", c, "b\r\n\r\n", field);
-        check_byte(w, GET HOST "X: a", c, "\r\n\r\n", field);
-        check_byte(w, GET HOST "Connection:", c, "close\r\n\r\n", field);
-        check_byte(w, GET HOST "Connection: clo", c, "se\r\n\r\n", field);
-        check_byte(w, GET HOST "Connection: close", c, "\r\n\r\n", field);
-        check_byte(w, GET HOST "Upgrade: a", c, "b\r\n\r\n", field);
+        check_byte(w, GET_LINE HOST "X", c, "Y: b\r\n\r\n", token || c == ':');
+        check_byte(w, GET_LINE HOST "Connectio", c, "n: b\r\n\r\n", token || c == ':');
+        check_byte(w, GET_LINE HOST "Conten", c, "t-length: 5\r\n\r\n", token || c == ':');
+        check_byte(w, GET_LINE HOST "X:", c, "b\r\n\r\n", field);
+        check_byte(w, GET_LINE HOST "X: a", c, "b\r\n\r\n", field);
+        check_byte(w, GET_LINE HOST "X: a", c, "\r\n\r\n", field);
+        check_byte(w, GET_LINE HOST "Connection:", c, "close\r\n\r\n", field);
+        check_byte(w, GET_LINE HOST "Connection: clo", c, "se\r\n\r\n", field);
+        check_byte(w, GET_LINE HOST "Connection: close", c, "\r\n\r\n", field);
+        check_byte(w, GET_LINE HOST "Upgrade: a", c, "b\r\n\r\n", field);
         if (c < '1' || c > '9') { /* else a body is awaited */
             bool blank = c == ' ' || c == '0';
-            check_byte(w, GET HOST "Content-Length:", c, "0\r\n\r\n", blank || c == '\t');
-            check_byte(w, GET HOST "Content-Length: 0", c, "\r\n\r\n", blank || c == '\t');
+            check_byte(w, GET_LINE HOST "Content-Length:", c, "0\r\n\r\n", blank || c == '\t');
+            check_byte(w, GET_LINE HOST "Content-Length: 0", c, "\r\n\r\n", blank || c == '\t');
         }
         check_byte(w, POST "Transfer-Encoding:", c, "chunked\r\n\r\n0\r\n\r\n", c == ' ' || c == '\t');
         check_byte(w, POST "Transfer-Encoding: chunked", c, "\r\n\r\n0\r\n\r\n", c == ' ' || c == '\t');
@@ -341,7 +339,7 @@ static void test_refusal__of_too_large_a_head(void **state)
     static char bytes[70000];
     memset(bytes, 'x', sizeof bytes);
     wire_connect(w, app_probe);
-    wire_send(w, GET "X: ", 19);
+    wire_send(w, GET_LINE "X: ", 19);
     wire_send(w, bytes, sizeof bytes);
     wire_settle(w);
     assert_int_equal(w->status, 431);
@@ -377,7 +375,7 @@ static void check_limit(struct wire *w, const char *bytes, size_t limit, bool pa
 
 static void test_refusal__begins_one_byte_above_the_limit(void **state)
 {
-    static const char bytes[] = GET HOST "X: y\r\n\r\n";
+    static const char bytes[] = GET_LINE HOST "X: y\r\n\r\n";
     check_limit(*state, bytes, sizeof bytes - 1, true);
     check_limit(*state, bytes, sizeof bytes - 2, false);
 }
@@ -388,7 +386,7 @@ static void test_refusal__a_large_head_below_the_limit_passes(void **state)
     static char bytes[60000];
     memset(bytes, 'x', sizeof bytes);
     wire_connect(w, app_path);
-    wire_send(w, GET HOST "X: ", 28);
+    wire_send(w, GET_LINE HOST "X: ", 28);
     for (size_t at = 0; at < sizeof bytes; at += 1000) {
         wire_send(w, bytes + at, 1000);
         wire_settle(w);
@@ -402,10 +400,10 @@ static void test_refusal__of_too_many_fields(void **state)
     struct wire *w = *state;
     w->host.header_count_limit = 3;
     wire_connect(w, app_path);
-    wire_say(w, GET HOST "A: 1\r\nB: 2\r\n\r\n");
+    wire_say(w, GET_LINE HOST "A: 1\r\nB: 2\r\n\r\n");
     assert_int_equal(w->refusals, 0);
     wire_connect(w, app_path);
-    wire_say(w, GET HOST "A: 1\r\nB: 2\r\nC: 3\r\n\r\n");
+    wire_say(w, GET_LINE HOST "A: 1\r\nB: 2\r\nC: 3\r\n\r\n");
     assert_int_equal(w->status, 431);
     assert_int_equal(w->offset, 37);
     assert_string_equal(w->reason, "too many header fields");
@@ -458,7 +456,7 @@ static void test_refusal__by_the_worker(void **state)
     struct wire *w = *state;
     w->admission = 503;
     wire_connect(w, app_probe);
-    wire_say(w, GET HOST "\r\n" GET HOST "\r\n");
+    wire_say(w, GET_LINE HOST "\r\n" GET_LINE HOST "\r\n");
     assert_int_equal(wire_count(w, "HTTP/1.1 503 Service Unavailable\r\n"), 1);
     assert_non_null(strstr(w->out, "content-length: 19\r\n"));
     assert_non_null(strstr(w->out, "connection: close\r\n"));

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOST "Host: a\r\n"
-#define GET "GET / HTTP/1.1\r\n" HOST "\r\n"
 #define HEAD "HEAD / HTTP/1.1\r\n" HOST "\r\n"
 #define GET10 "GET / HTTP/1.0\r\n\r\n"
 

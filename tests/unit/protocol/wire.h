@@ -101,6 +101,12 @@ int wire_count(const struct wire *w, const char *text);
 #define assert_got(w, text) assert_string_equal((w)->out, (text))
 #define assert_saw(w, text) assert_string_equal((w)->seen, (text))
 
+/* What is asked, and how the answer to it begins that keeps its connection. */
+#define HOST "Host: a\r\n"
+#define GET "GET / HTTP/1.1\r\n" HOST "\r\n"
+#define POST "POST / HTTP/1.1\r\n" HOST
+#define KEPT(text) "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: " text
+
 /* What app_probe answers to a request that keeps its connection, and to one that does not. */
 #define OK_KEPT "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 3\r\n\r\nok\n"
 #define OK_CLOSED "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 3\r\nconnection: close\r\n\r\nok\n"
